@@ -14,28 +14,16 @@
 #
 #   ELANUS_CACHE          programs live in its servers/ (default ${XDG_CACHE_HOME:-~/.cache}/elanus)
 #   ELANUS_SERVERS_DATA   data, logs, ports and pids; one directory is one independent set of servers
-set -euo pipefail
-
-: "${ELANUS_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/elanus}"
+name='' members='' # the server's script sets them
+# shellcheck source-path=SCRIPTDIR source=../common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 : "${ELANUS_SERVERS_DATA:=${TMPDIR:-/tmp}/elanus-servers-$(id -u)}"
 programs=$ELANUS_CACHE/servers
-name='' members='' # the server's script sets them
 sequential=  # a server whose members need the one before sets this
 victim=1     # the member that `kill` and `revive` mean when none is named
 ready_s=90   # seconds a member may take to answer
 
-say() { printf '%s: %s\n' "$name" "$*" >&2; }
-die() { say "$@"; exit 1; }
-
 # --- processes ---------------------------------------------------------------------------------------
-
-# birth PID: the kernel's start time of a live process; a reused pid has another one.
-birth() {
-  local stat
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  read -ra stat <<<"${stat##*) }" # the fields after the command's name: state first, start time twentieth
-  [[ ${stat[0]} != Z ]] && echo "${stat[19]}"
-}
 
 # alive MEMBER: print the pid if the very process that we started still runs.
 alive() {
@@ -97,39 +85,7 @@ port() {
   cat "$file"
 }
 
-listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
 # --- programs ----------------------------------------------------------------------------------------
-
-as_root() {
-  if [[ $(id -u) == 0 ]]; then "$@"
-  elif command -v sudo >/dev/null; then sudo "$@"
-  else return 1; fi
-}
-
-# have COMMAND…: are they all here?
-have() { local c; for c; do command -v "$c" >/dev/null || return 1; done; }
-
-# debian PACKAGE…: install what is missing; fail, naming it, where that is impossible.
-debian() {
-  local missing=() package
-  command -v apt-get >/dev/null || die "needs $* (Debian's names), and there is no apt-get here"
-  for package; do
-    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-  done
-  ((${#missing[@]})) || return 0
-  say "installing ${missing[*]}"
-  refresh_package_lists
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
-    >"$programs/apt.log" 2>&1 </dev/null || die "could not install ${missing[*]}: see $programs/apt.log, or install them yourself"
-}
-
-# A machine image often comes with no lists, or with lists that name versions long gone.
-refresh_package_lists() {
-  [[ -n $(find "$programs/apt-updated" -mmin -600 2>/dev/null) ]] && return
-  as_root apt-get update -qq >"$programs/apt.log" 2>&1 </dev/null || true
-  touch "$programs/apt-updated"
-}
 
 # modern_go: is there a Go that can build today's servers? It may not fetch another toolchain for them.
 modern_go() {
