@@ -59,5 +59,6 @@ pub mod milvus {
 }
 
 /// The descriptors of all Milvus packages and their imports, as an encoded `google.protobuf.FileDescriptorSet`: for
-/// gRPC reflection, and for the option `privilege_ext_obj` that says which privilege a request needs.
+/// gRPC reflection. They keep the option `privilege_ext_obj`, which says what privilege a request needs; a reader must
+/// know that extension to see it.
 pub const MILVUS_DESCRIPTORS: &[u8] = include_bytes!("gen/milvus.proto.bin");

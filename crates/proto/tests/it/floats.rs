@@ -128,7 +128,10 @@ proptest! {
     }
 
     #[test]
-    fn takes_and_refuses_the_same(pieces in prop::collection::vec(any_piece(), 0..8), cut in any::<prop::sample::Index>()) {
+    fn takes_and_refuses_the_same(
+        pieces in prop::collection::vec(any_piece(), 0..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
         let bytes = wire(&pieces);
         check(&bytes);
         check(&bytes.slice(..cut.index(bytes.len() + 1)));
@@ -140,7 +143,10 @@ proptest! {
     }
 
     #[test]
-    fn merges_like_the_generated_one(first in prop::collection::vec(valid_piece(), 0..4), second in prop::collection::vec(valid_piece(), 0..4)) {
+    fn merges_like_the_generated_one(
+        first in prop::collection::vec(valid_piece(), 0..4),
+        second in prop::collection::vec(valid_piece(), 0..4),
+    ) {
         let mut plain = Plain::default();
         let mut array = FloatArray::default();
         for bytes in [wire(&first), wire(&second)] {
