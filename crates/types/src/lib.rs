@@ -11,6 +11,7 @@ pub mod batch;
 pub mod bitset;
 pub mod blob;
 pub mod buffer;
+pub mod collection;
 pub mod column;
 pub mod delete;
 pub mod error;

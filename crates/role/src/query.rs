@@ -1,0 +1,195 @@
+//! querycoord and querynode: what is served where, searches and queries.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use expr::Plan;
+use serde::{Deserialize, Serialize};
+use types::Result;
+use types::batch::Batch;
+use types::buffer::Buffer;
+use types::id::{CollectionId, FieldId, NodeId, PartitionId, ShardId};
+use types::index_params::{IndexDefinition, Metric};
+use types::time::Timestamp;
+use types::value::Key;
+
+use crate::Call;
+
+/// The coordinator of serving.
+#[async_trait]
+pub trait QueryCoord: Send + Sync {
+    /// Wants a collection (or some of its partitions) served; returns when the wish is recorded. The same wish again is a success.
+    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()>;
+
+    /// No longer wants it (or those partitions); a collection that isn't loaded is a success.
+    async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()>;
+
+    /// How far a load is.
+    async fn load_state(&self, call: &Call, collection: CollectionId) -> Result<LoadState>;
+
+    /// Who serves the shards of a collection.
+    ///
+    /// # Errors
+    /// `COLLECTION_NOT_LOADED`.
+    async fn leaders(&self, call: &Call, collection: CollectionId) -> Result<Vec<Leader>>;
+}
+
+/// What is loaded of a collection.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LoadState {
+    /// Partitions wanted; `None` where the whole collection is, so that new partitions are served too. Absent: not loaded.
+    pub wanted: Option<Wanted>,
+    /// 0 … 100.
+    pub progress: u8,
+    /// Why it doesn't go on, by name.
+    pub failure: Option<String>,
+}
+
+/// The wish.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Wanted {
+    /// Every partition, also those made later.
+    Collection,
+    /// These.
+    Partitions(Vec<PartitionId>),
+}
+
+/// Who serves a shard.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Leader {
+    /// The shard.
+    pub shard: ShardId,
+    /// The query node.
+    pub node: NodeId,
+    /// Its address; empty in one process.
+    pub address: String,
+}
+
+/// What a query node should serve.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ServeShard {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its channel.
+    pub channel: types::id::ChannelName,
+    /// Partitions to serve; all if `None`.
+    pub partitions: Option<Vec<PartitionId>>,
+    /// Index definitions, so that a search of an unindexed segment knows the metric.
+    pub indexes: Vec<IndexDefinition>,
+}
+
+/// The worker that answers.
+#[async_trait]
+pub trait QueryNode: Send + Sync {
+    /// Nearest rows of one shard.
+    async fn search(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse>;
+
+    /// Rows of one shard that a filter keeps, or their number.
+    async fn query(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse>;
+
+    /// Begins to serve a shard or changes what of it is served; returns when it answers reads.
+    async fn serve(&self, call: &Call, request: ServeShard) -> Result<()>;
+
+    /// No longer serves a shard.
+    async fn release(&self, call: &Call, shard: ShardId) -> Result<()>;
+}
+
+/// Which rows a read sees (design §5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ReadAt {
+    /// Everything acknowledged before the call: asks for the end of the log and waits until that much is applied.
+    Barrier,
+    /// What is applied, if the reader was level with the log's end within this time; else as `Barrier`.
+    Within(Duration),
+    /// What is applied.
+    Applied,
+    /// Rows up to this timestamp, once the shard's clock has reached it.
+    Snapshot(Timestamp),
+}
+
+/// Which rows of a shard a read is about.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Scope {
+    /// The shard.
+    pub shard: ShardId,
+    /// Only these partitions; all that are served if `None`.
+    pub partitions: Option<Vec<PartitionId>>,
+    /// Freshness.
+    pub at: ReadAt,
+    /// The schema that the filter was planned under: the shard waits until it has applied it.
+    pub schema_version: u32,
+    /// Only rows that are in segments.
+    pub ignore_growing: bool,
+    /// Rows that count.
+    pub filter: Plan,
+    /// Columns to return.
+    pub output: Vec<FieldId>,
+}
+
+/// A search of one shard.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SearchRequest {
+    /// Which rows.
+    pub scope: Scope,
+    /// The vector field.
+    pub field: FieldId,
+    /// nq × dimension.
+    pub queries: Buffer<f32>,
+    /// Floats of one query.
+    pub dimension: usize,
+    /// Hits for each query, at most.
+    pub limit: usize,
+    /// What the client expects the metric to be, if it says.
+    pub metric: Option<Metric>,
+    /// Search parameters: `ef`, `nprobe`, …
+    pub params: BTreeMap<String, String>,
+}
+
+/// The nearest rows of one shard for each query.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SearchResponse {
+    /// The metric that the scores are of.
+    pub metric: Metric,
+    /// Hits of each query, nearest first; ties by smaller key.
+    pub hits: Vec<Vec<Hit>>,
+    /// Output columns, one row for each hit in order of queries and hits.
+    pub rows: Batch,
+    /// The snapshot that was read.
+    pub at: Timestamp,
+}
+
+/// One row found.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Hit {
+    /// As clients see it: see [`Metric`].
+    pub score: f32,
+    /// The row's key.
+    pub key: Key,
+    /// The row's timestamp: of two rows with one key the younger is kept.
+    pub timestamp: Timestamp,
+}
+
+/// A query of one shard.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct QueryRequest {
+    /// Which rows.
+    pub scope: Scope,
+    /// Rows in ascending order of key, at most this many; all if `None`.
+    pub limit: Option<usize>,
+    /// Only their number.
+    pub count: bool,
+}
+
+/// What a query found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QueryResponse {
+    /// The rows' number, where only that was asked for.
+    pub count: Option<u64>,
+    /// Output columns in ascending order of key; the key's column is always there.
+    pub rows: Batch,
+    /// Each row's timestamp.
+    pub timestamps: Vec<Timestamp>,
+    /// The snapshot that was read.
+    pub at: Timestamp,
+}

@@ -1,0 +1,353 @@
+//! The one piece of code that applies the log: same log, same state, in every process that reads it.
+//!
+//! A [`Shard`] has one writer (whoever tails its channel); readers hold a [`Version`] and a timestamp. Rows, deaths and control state all
+//! carry timestamps, so a version with a read timestamp at or below its clock is a snapshot that never moves.
+//!
+//! Not here: valid records (that is `wal::reader`), files (`store`), when to flush (`node::data`).
+//!
+//! Invariants: records come in log order; one at or below `flushed_to` was applied by whoever wrote the manifest; a flush covers exactly
+//! the records up to its position; `first_unflushed` is at or below the first record whose effect no manifest holds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use types::batch::Batch;
+use types::column::{Column, Values};
+use types::delete::DeleteEntry;
+use types::id::{PartitionId, ShardId};
+use types::position::Position;
+use types::record::{Body, Epoch, Keys, Record, Rows};
+use types::schema::Schema;
+use types::time::Timestamp;
+use types::{Error, Result};
+
+use crate::control::ControlState;
+use crate::growing::{Chunk, Growing, GrowingView};
+use crate::sealed::Sealed;
+
+/// Where a channel's reader is: what a flush is as of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// The last frame that was read.
+    pub position: Position,
+    /// The epoch there.
+    pub epoch: Epoch,
+    /// The last number.
+    pub number: u64,
+    /// The clock there.
+    pub clock: Timestamp,
+}
+
+/// What a manifest says of the shard, as far as applying the log goes on from it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Base {
+    /// The manifest's version; 0 where there is none yet.
+    pub version: u64,
+    /// The last record whose effect it holds.
+    pub flushed_to: Option<Position>,
+    /// The clock there.
+    pub clock: Timestamp,
+    /// The control state there.
+    pub state: ControlState,
+}
+
+/// An immutable view: hold it as long as a read lasts.
+pub struct Version {
+    /// Which shard.
+    pub id: ShardId,
+    /// Control state, with the schema.
+    pub state: Arc<ControlState>,
+    /// Segments.
+    pub sealed: Arc<[Arc<Sealed>]>,
+    /// Rows that are in no segment.
+    pub growing: GrowingView,
+    /// Every record of the shard up to this timestamp is in the version.
+    pub clock: Timestamp,
+    /// Of which manifest the segments are.
+    pub manifest: u64,
+}
+
+/// A shard's state and its only writer.
+pub struct Shard {
+    id: ShardId,
+    state: Arc<ControlState>,
+    growing: Growing,
+    deletes: Vec<DeleteEntry>,
+    sealed: Arc<[Arc<Sealed>]>,
+    manifest: u64,
+    flushed_to: Option<Position>,
+    clock: Timestamp,
+    unflushed: VecDeque<Span>,
+    published: Arc<ArcSwap<Version>>,
+}
+
+/// Records that a manifest doesn't hold yet, from the first's first frame to the last's last.
+#[derive(Clone, Copy)]
+struct Span {
+    first: Position,
+    last: Position,
+    records: u32,
+}
+
+/// Records of one span: bounds the list for shards with many small writes, at the price of a checkpoint a little too low.
+const SPAN_RECORDS_MAX: u32 = 256;
+
+/// Everything of a shard that is in no manifest, as of one position.
+pub struct FlushSet {
+    /// Which shard.
+    pub id: ShardId,
+    /// What the edit must find in the manifest.
+    pub from: Option<Position>,
+    /// As of when.
+    pub progress: Progress,
+    /// Rows in order of the log.
+    pub chunks: Vec<Arc<Chunk>>,
+    /// Deletes in order of the log.
+    pub deletes: Vec<DeleteEntry>,
+    /// The control state.
+    pub state: ControlState,
+}
+
+impl Shard {
+    /// A shard as its manifest has it, without segments: a reader that serves adds them by [`Self::adopt`].
+    pub fn new(id: ShardId, base: Base) -> Self {
+        let growing = Growing::new(base.state.schema.primary().id);
+        let state = Arc::new(base.state);
+        let version = Version {
+            id,
+            state: state.clone(),
+            sealed: Arc::new([]),
+            growing: growing.view(),
+            clock: base.clock,
+            manifest: base.version,
+        };
+        Self {
+            id,
+            state,
+            growing,
+            deletes: Vec::new(),
+            sealed: Arc::new([]),
+            manifest: base.version,
+            flushed_to: base.flushed_to,
+            clock: base.clock,
+            unflushed: VecDeque::new(),
+            published: Arc::new(ArcSwap::from_pointee(version)),
+        }
+    }
+
+    /// Which shard.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Where readers get versions.
+    pub fn versions(&self) -> Arc<ArcSwap<Version>> {
+        self.published.clone()
+    }
+
+    /// The control state now.
+    pub fn state(&self) -> &ControlState {
+        &self.state
+    }
+
+    /// Bytes that a flush would write.
+    pub fn unflushed_bytes(&self) -> usize {
+        self.growing.bytes() + self.deletes.len() * DELETE_BYTES
+    }
+
+    /// At or below the first frame whose effect no manifest holds.
+    pub fn first_unflushed(&self) -> Option<Position> {
+        self.unflushed.front().map(|span| span.first)
+    }
+
+    /// The position of the manifest that the shard goes on from.
+    pub fn flushed_to(&self) -> Option<Position> {
+        self.flushed_to
+    }
+
+    /// Growing rows by partition, dead ones included.
+    pub fn growing_rows(&self) -> BTreeMap<PartitionId, u64> {
+        self.growing.rows_by_partition()
+    }
+
+    /// Applies one valid record that lies at `first ..= last` in the log. Readers see it after [`Self::publish`].
+    ///
+    /// # Errors
+    /// The record doesn't fit the shard's schema: the shard is to be quarantined, nothing was changed.
+    pub fn apply(&mut self, record: &Record, first: Position, last: Position) -> Result<()> {
+        if self.flushed_to.is_some_and(|flushed| last <= flushed) {
+            return Ok(());
+        }
+        let timestamp = record.header.timestamp;
+        match &record.body {
+            Body::Insert(rows) => {
+                let rows = self.conform(rows)?;
+                self.growing.insert(&rows, timestamp);
+            }
+            Body::Delete(keys) => self.delete(keys, timestamp),
+            Body::Upsert { keys, rows } => {
+                let rows = self.conform(rows)?;
+                self.delete(keys, timestamp);
+                self.growing.insert(&rows, timestamp);
+            }
+            Body::Control(control) => {
+                Arc::make_mut(&mut self.state).fold(control, timestamp);
+            }
+            Body::Refused(_) | Body::Clock | Body::Epoch { .. } => {
+                self.clock = self.clock.max(timestamp);
+                return Ok(());
+            }
+        }
+        self.clock = timestamp;
+        match self.unflushed.back_mut() {
+            Some(span) if span.records < SPAN_RECORDS_MAX => {
+                span.last = last;
+                span.records += 1;
+            }
+            _ => self.unflushed.push_back(Span { first, last, records: 1 }),
+        }
+        Ok(())
+    }
+
+    /// Moves the clock: nothing of this shard lies between its last record and `clock`.
+    pub fn advance(&mut self, clock: Timestamp) {
+        self.clock = self.clock.max(clock);
+    }
+
+    /// Shows readers what was applied.
+    pub fn publish(&self) {
+        self.published.store(Arc::new(Version {
+            id: self.id,
+            state: self.state.clone(),
+            sealed: self.sealed.clone(),
+            growing: self.growing.view(),
+            clock: self.clock,
+            manifest: self.manifest,
+        }));
+    }
+
+    /// What a flush as of `progress` has to write; `None` where manifests hold everything.
+    pub fn begin_flush(&mut self, progress: Progress) -> Option<FlushSet> {
+        let span = self.unflushed.back_mut()?;
+        // The next record begins a span of its own, so that the flush lets go of whole spans.
+        span.records = SPAN_RECORDS_MAX;
+        Some(FlushSet {
+            id: self.id,
+            from: self.flushed_to,
+            progress,
+            chunks: self.growing.view().chunks.to_vec(),
+            deletes: self.deletes.clone(),
+            state: (*self.state).clone(),
+        })
+    }
+
+    /// Goes over to a newer manifest (or to other segments of the same one): rows up to its clock are in `sealed` from now on.
+    ///
+    /// `sealed` already has the deaths of the manifest's delete files; younger deletes are added here.
+    ///
+    /// # Panics
+    /// If the shard hasn't applied as much as the manifest holds: the caller waits for that.
+    pub fn adopt(&mut self, base: &Base, sealed: Vec<Arc<Sealed>>) {
+        assert!(base.clock <= self.clock, "shard {} adopts a manifest at {} with its own clock at {}", self.id, base.clock, self.clock);
+        if base.version < self.manifest {
+            return;
+        }
+        for segment in &sealed {
+            for entry in &self.deletes {
+                segment.delete(entry);
+            }
+        }
+        self.growing.forget(base.clock);
+        self.deletes.retain(|entry| entry.effective > base.clock);
+        while self.unflushed.front().is_some_and(|span| base.flushed_to.is_some_and(|flushed| span.last <= flushed)) {
+            self.unflushed.pop_front();
+        }
+        self.flushed_to = base.flushed_to;
+        self.manifest = base.version;
+        self.sealed = sealed.into();
+        self.publish();
+    }
+
+    fn delete(&mut self, keys: &Keys, timestamp: Timestamp) {
+        let column = Column::new(types::schema::ROW_ID_FIELD, keys.keys.clone());
+        for row in 0..column.rows() {
+            let entry = DeleteEntry {
+                key: column.key(row).to_key(),
+                partition: keys.partition,
+                effective: timestamp,
+                kills_below: keys.kills_below.unwrap_or(timestamp),
+            };
+            self.growing.delete(&entry);
+            for segment in self.sealed.iter() {
+                segment.delete(&entry);
+            }
+            self.deletes.push(entry);
+        }
+    }
+
+    /// The rows as the shard's schema has them: columns in its order, those that the writer didn't know filled with default or null.
+    fn conform(&self, rows: &Rows) -> Result<Rows> {
+        let schema = &self.state.schema;
+        let count = rows.batch.rows();
+        let mut columns = Vec::with_capacity(schema.fields.len());
+        for field in &schema.fields {
+            columns.push(match rows.batch.column(field.id) {
+                Some(column) if column.values.data_type() == field.data_type => column.clone(),
+                Some(column) => {
+                    let actual = column.values.data_type();
+                    return Err(Error::corrupt(format!("shard {}: field {} holds {actual} in the log", self.id, field.name)));
+                }
+                None => absent_column(schema, field.id, count)
+                    .ok_or_else(|| Error::corrupt(format!("shard {}: a record lacks field {}", self.id, field.name)))?,
+            });
+        }
+        Ok(Rows { runs: rows.runs.clone(), batch: Batch::new(count, columns) })
+    }
+}
+
+/// Memory of a delete entry, about.
+const DELETE_BYTES: usize = 64;
+
+/// The column of a field that rows were written without: its default, else null; `None` where neither is allowed.
+pub fn absent_column(schema: &Schema, field: types::id::FieldId, rows: usize) -> Option<Column> {
+    let field = schema.field_by_id(field)?;
+    if let Some(values) = field.default.as_ref().and_then(|value| Values::repeated(field.data_type, value, rows)) {
+        return Some(Column::new(field.id, values));
+    }
+    field.nullable.then(|| Column::nulls(field.id, field.data_type, field.dimension.unwrap_or(0) as usize, rows))
+}
+
+impl FlushSet {
+    /// Rows, dead ones included: a snapshot may still see them.
+    pub fn rows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.rows()).sum()
+    }
+
+    /// The rows sorted by partition (by log order inside), without those that a truncation or a dropped partition killed.
+    pub fn sorted_rows(&self) -> (Batch, Vec<Timestamp>, Vec<PartitionId>) {
+        let mut order: Vec<(PartitionId, u32, u32)> = Vec::with_capacity(self.rows());
+        for (c, chunk) in self.chunks.iter().enumerate() {
+            for row in 0..chunk.rows() {
+                let partition = chunk.partitions[row];
+                if !self.state.is_dead(partition, chunk.timestamps[row], Timestamp::MAX) {
+                    order.push((partition, c as u32, row as u32));
+                }
+            }
+        }
+        order.sort();
+        let Some(first) = self.chunks.first() else { return (Batch::default(), Vec::new(), Vec::new()) };
+        let mut starts = Vec::with_capacity(self.chunks.len());
+        let mut total = 0u32;
+        for chunk in &self.chunks {
+            starts.push(total);
+            total += chunk.rows() as u32;
+        }
+        let rows: Vec<u32> = order.iter().map(|&(_, c, row)| starts[c as usize] + row).collect();
+        let columns = (0..first.batch.columns().len())
+            .map(|i| Column::concat(&self.chunks.iter().map(|chunk| &chunk.batch.columns()[i]).collect::<Vec<_>>()).take(&rows))
+            .collect();
+        let timestamps = order.iter().map(|&(_, c, row)| self.chunks[c as usize].timestamps[row as usize]).collect();
+        (Batch::new(rows.len(), columns), timestamps, order.iter().map(|&(partition, ..)| partition).collect())
+    }
+}
