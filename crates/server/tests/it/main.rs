@@ -1,0 +1,3 @@
+//! Tests of the whole: the house rules, and the server as a user meets it.
+
+mod tidy;
