@@ -38,7 +38,6 @@ fn code_offences(sources: &[Source]) -> Vec<Offence> {
     for source in sources.iter().filter(|source| !source.is_generated()) {
         let forbidden = CODE.iter().filter(|(_, _, places)| !places.iter().any(|place| source.path.starts_with(place)));
         for (word, why, _) in forbidden {
-            let _ = places;
             // `word` ends in a sign, so only what stands before it can make it part of another name.
             for (start, _) in source.code.match_indices(word) {
                 let before = source.code[..start].chars().next_back().unwrap_or(' ');
