@@ -29,7 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "wal", layer: 2, uses: &["store", "types", "base"] },
     Layer { name: "meta", layer: 2, uses: &["types", "proto", "base"] },
     Layer { name: "segment", layer: 3, uses: &["kernel", "index", "expr", "store", "types", "base"] },
-    Layer { name: "role", layer: 3, uses: &["expr", "types", "proto", "base"] },
+    Layer { name: "role", layer: 3, uses: &["expr", "store", "types", "proto", "base"] },
     Layer { name: "coord", layer: 4, uses: &["role", "meta", "wal", "store", "types", "base"] },
     Layer { name: "node", layer: 4, uses: &["segment", "role", "text", "expr", "index", "store", "wal", "meta", "types", "base", "proto"] },
     Layer {
