@@ -1,0 +1,195 @@
+//! What an edit makes of a manifest: a pure function, so that who wins a race is decided by the manifest that is there.
+//!
+//! Refused edits change nothing and are final: their files become orphans, their author starts over from the manifest that is there.
+
+use role::data::{FlushEdit, ManifestEdit};
+use store::manifest::{Manifest, ShardState};
+use store::reference::ObjectRef;
+use types::{Code, Error, Result};
+
+/// An edited manifest, and what it no longer names.
+pub struct Edited {
+    /// The next version.
+    pub manifest: Manifest,
+    /// Objects that only older versions need.
+    pub garbage: Vec<ObjectRef>,
+}
+
+/// Applies `edit` to `current`; `None` where it is there already.
+///
+/// # Errors
+/// `UNSUPPORTED`: the edit doesn't fit what is there.
+pub fn apply(current: &Manifest, edit: &ManifestEdit) -> Result<Option<Edited>> {
+    let mut next = current.successor();
+    match edit {
+        ManifestEdit::Flush(flush) => apply_flush(&mut next, flush)?,
+        ManifestEdit::AddIndex { segment, file } => {
+            let Some(entry) = next.segments.iter_mut().find(|entry| entry.id == *segment) else {
+                return Err(refused(current, format!("segment {segment} isn't there")));
+            };
+            if entry.index(file.index).is_some() {
+                return Err(refused(current, format!("segment {segment} has index {} already", file.index)));
+            }
+            entry.indexes.push(file.clone());
+        }
+        ManifestEdit::RemoveIndex { index } => {
+            if current.segments.iter().all(|segment| segment.index(*index).is_none()) {
+                return Ok(None);
+            }
+            for segment in &mut next.segments {
+                segment.indexes.retain(|file| file.index != *index);
+            }
+        }
+    }
+    let garbage = garbage(current, &next);
+    Ok(Some(Edited { manifest: next, garbage }))
+}
+
+fn apply_flush(next: &mut Manifest, flush: &FlushEdit) -> Result<()> {
+    if next.flushed != flush.from {
+        return Err(refused(next, format!("flushed to {}, not {}", next.flushed.position, flush.from.position)));
+    }
+    if next.state == ShardState::Dropped {
+        return Err(refused(next, "the shard was dropped".to_owned()));
+    }
+    assert!(flush.flushed.position > flush.from.position, "a flush goes forward");
+    next.flushed = flush.flushed;
+    next.schema = flush.schema.clone();
+    next.truncated = flush.truncated;
+    next.dropped_partitions = flush.dropped_partitions.clone();
+    next.state = flush.state;
+    next.segments.extend(flush.segments.iter().cloned());
+    next.deletes.extend(flush.deletes.iter().cloned());
+    drop_dead(next);
+    next.segments.sort_by_key(|segment| segment.id);
+    next.deletes.sort_by_key(|file| file.effective.1);
+    Ok(())
+}
+
+/// Lets go of segments that are dead as a whole, and of delete files that no segment needs (`log.md` §8).
+fn drop_dead(next: &mut Manifest) {
+    let (truncated, dropped, state) = (next.truncated.timestamp, &next.dropped_partitions, next.state);
+    next.segments.retain(|segment| {
+        let in_dropped_partitions = segment.partitions.iter().all(|part| dropped.contains(&part.partition));
+        state != ShardState::Dropped && segment.timestamps.1 >= truncated && !in_dropped_partitions
+    });
+    let needed: Vec<bool> = next.deletes.iter().map(|file| next.needs(file)).collect();
+    let mut needed = needed.into_iter();
+    next.deletes.retain(|_| needed.next().expect("one answer for each file"));
+}
+
+fn garbage(before: &Manifest, after: &Manifest) -> Vec<ObjectRef> {
+    let kept: std::collections::BTreeSet<&str> = after.objects().map(|object| object.name.as_str()).collect();
+    before.objects().filter(|object| !kept.contains(object.name.as_str())).cloned().collect()
+}
+
+fn refused(current: &Manifest, why: String) -> Error {
+    Error::new(Code::UNSUPPORTED, format!("shard {} at version {}: {why}: unsupported operation", current.shard, current.version))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use store::manifest::{DeleteFileRef, FileKind, Flushed, IndexFile, Origin, PartitionRows, Segment, SegmentFile, Truncated};
+    use types::id::{CollectionId, FieldId, IndexId, PartitionId, SegmentId, ShardId};
+    use types::position::{LogId, Position};
+    use types::record::Epoch;
+    use types::schema::Schema;
+    use types::time::Timestamp;
+
+    use super::*;
+
+    fn flushed(at: u64) -> Flushed {
+        Flushed { position: Position::from_u64(LogId(1), at), epoch: Epoch { process: 1, attempt: 0 }, number: at, clock: Timestamp(at * 10) }
+    }
+
+    fn object(name: &str) -> ObjectRef {
+        ObjectRef::of(name, b"")
+    }
+
+    fn segment(id: i64, partition: i64, timestamps: (u64, u64)) -> Segment {
+        let file = |kind: FileKind| SegmentFile { kind, object: object(&format!("segment/1/{id}/{kind}")) };
+        Segment {
+            id: SegmentId(id),
+            rows: 2,
+            partitions: vec![PartitionRows { partition: PartitionId(partition), rows: 2 }],
+            timestamps: (Timestamp(timestamps.0), Timestamp(timestamps.1)),
+            schema_version: 1,
+            deletes_applied_to: Timestamp::ZERO,
+            committed: None,
+            origin: Origin::Flush,
+            clustered_by: None,
+            files: vec![file(FileKind::Fixed), file(FileKind::Keys), file(FileKind::Stats)],
+            indexes: Vec::new(),
+        }
+    }
+
+    fn flush(from: u64, to: u64, segments: Vec<Segment>) -> FlushEdit {
+        FlushEdit {
+            from: flushed(from),
+            flushed: flushed(to),
+            segments,
+            deletes: None,
+            schema: Schema { version: 1, fields: Vec::new() },
+            truncated: Truncated::default(),
+            dropped_partitions: BTreeSet::new(),
+            state: ShardState::Created,
+        }
+    }
+
+    fn start() -> Manifest {
+        Manifest::created(ShardId::new(CollectionId(1), 0), Schema { version: 1, fields: Vec::new() }, flushed(1))
+    }
+
+    fn edit(manifest: &Manifest, edit: ManifestEdit) -> Edited {
+        apply(manifest, &edit).expect("fits").expect("changes something")
+    }
+
+    #[test]
+    fn of_two_flushes_of_one_range_one_wins() {
+        let first = edit(&start(), ManifestEdit::Flush(flush(1, 5, vec![segment(9, 1, (20, 30))]))).manifest;
+        assert_eq!((first.version, first.segments.len(), first.flushed), (2, 1, flushed(5)));
+        let error = apply(&first, &ManifestEdit::Flush(flush(1, 4, vec![segment(10, 1, (20, 30))]))).err().expect("the range is flushed");
+        assert_eq!(error.code(), Code::UNSUPPORTED);
+        let second = edit(&first, ManifestEdit::Flush(flush(5, 8, vec![segment(3, 1, (60, 70))]))).manifest;
+        assert_eq!(second.segments.iter().map(|segment| segment.id.0).collect::<Vec<_>>(), [3, 9]);
+    }
+
+    #[test]
+    fn what_is_dead_as_a_whole_becomes_garbage() {
+        let manifest = edit(&start(), ManifestEdit::Flush(flush(1, 5, vec![segment(2, 1, (20, 30)), segment(3, 7, (20, 30))]))).manifest;
+        let truncate = FlushEdit { truncated: Truncated { generation: 1, timestamp: Timestamp(60) }, ..flush(5, 6, Vec::new()) };
+        let drop_partition = FlushEdit { dropped_partitions: [PartitionId(7)].into(), ..flush(5, 6, Vec::new()) };
+        let drop = FlushEdit { state: ShardState::Dropped, ..flush(5, 6, Vec::new()) };
+        for (flush, left, objects) in [(truncate, 0, 6), (drop_partition, 1, 3), (drop, 0, 6)] {
+            let edited = edit(&manifest, ManifestEdit::Flush(flush));
+            assert_eq!((edited.manifest.segments.len(), edited.garbage.len()), (left, objects));
+        }
+    }
+
+    #[test]
+    fn a_delete_file_stays_while_a_segment_has_older_rows() {
+        let deletes = DeleteFileRef {
+            object: object("delete/1/0/a"),
+            entries: 1,
+            effective: (Timestamp(45), Timestamp(45)),
+            kills_below_max: Timestamp(45),
+        };
+        let with = |segment| FlushEdit { deletes: Some(deletes.clone()), ..flush(1, 5, vec![segment]) };
+        assert_eq!(edit(&start(), ManifestEdit::Flush(with(segment(2, 1, (20, 30))))).manifest.deletes.len(), 1);
+        assert_eq!(edit(&start(), ManifestEdit::Flush(with(segment(2, 1, (46, 50))))).manifest.deletes.len(), 0);
+    }
+
+    #[test]
+    fn indexes_come_and_go() {
+        let manifest = edit(&start(), ManifestEdit::Flush(flush(1, 5, vec![segment(2, 1, (20, 30))]))).manifest;
+        let file = IndexFile { index: IndexId(4), field: FieldId(101), object: object("index/1/2/4/a") };
+        let add = ManifestEdit::AddIndex { segment: SegmentId(2), file };
+        let indexed = edit(&manifest, add.clone()).manifest;
+        assert!(apply(&indexed, &add).is_err() && apply(&start(), &add).is_err());
+        let removed = edit(&indexed, ManifestEdit::RemoveIndex { index: IndexId(4) });
+        assert_eq!((removed.garbage.len(), removed.manifest.segments[0].indexes.len()), (1, 0));
+        assert!(apply(&removed.manifest, &ManifestEdit::RemoveIndex { index: IndexId(4) }).expect("fits").is_none());
+    }
+}

@@ -1,0 +1,60 @@
+//! Port 9091: health for probes, metrics for Prometheus.
+//!
+//! `/livez`: the process runs. `/healthz` and `/readyz`: every role serves; else 503 and what is waited for, by name.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::{StatusCode, header};
+use parking_lot::Mutex;
+
+/// What a process still waits for. Empty: it serves.
+#[derive(Clone, Default)]
+pub struct Health {
+    waiting: Arc<Mutex<Vec<String>>>,
+}
+
+impl Health {
+    /// Something must come before the process serves.
+    pub fn wait_for(&self, what: impl Into<String>) {
+        self.waiting.lock().push(what.into());
+    }
+
+    /// It has come.
+    pub fn reached(&self, what: &str) {
+        self.waiting.lock().retain(|waiting| waiting != what);
+    }
+
+    /// What is still waited for.
+    pub fn waiting(&self) -> Vec<String> {
+        self.waiting.lock().clone()
+    }
+}
+
+/// Renders metrics in Prometheus' text format.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The routes of the port.
+pub fn router(health: Health, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "OK" }))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(healthz))
+        .with_state(health)
+        .merge(Router::new().route("/metrics", get(render)).with_state(metrics))
+}
+
+async fn healthz(State(health): State<Health>) -> impl IntoResponse {
+    let waiting = health.waiting();
+    if waiting.is_empty() {
+        return (StatusCode::OK, "OK".to_owned());
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}", waiting.join(", ")))
+}
+
+async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics())
+}
