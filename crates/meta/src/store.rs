@@ -7,15 +7,19 @@
 //! - a watch gives each later change once, in order of revision, without gaps; where it can't, [`MetaError::Compacted`]: list again;
 //! - a lease's keys vanish when it isn't kept alive for its time, and not before.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use types::Error;
+use types::{Code, Error};
 
 /// Operations (conditions, puts and deletes together) of one transaction: `metastore.maxEtcdTxnNum`. More is refused; larger changes are
 /// staged under an operation id and made visible by one final transaction.
 pub const TRANSACTION_OPERATIONS_MAX: usize = 64;
+
+/// Bytes of one transaction, keys and values together: below etcd's limit of a request (1.5 MiB by default).
+pub const TRANSACTION_BYTES_MAX: usize = 1 << 20;
 
 /// The store.
 #[async_trait]
@@ -32,7 +36,11 @@ pub trait Meta: Send + Sync {
     /// All or nothing.
     ///
     /// # Errors
-    /// [`MetaError::Refused`] if a condition isn't met; [`MetaError::TooLarge`] above [`TRANSACTION_OPERATIONS_MAX`].
+    /// [`MetaError::Refused`] if a condition isn't met; [`MetaError::TooLarge`] above [`TRANSACTION_OPERATIONS_MAX`] or
+    /// [`TRANSACTION_BYTES_MAX`]; [`MetaError::LeaseLost`] if a put's lease is gone. In these three nothing changed.
+    ///
+    /// # Panics
+    /// If two changes are of one key: a bug of the caller's.
     async fn commit(&self, transaction: Transaction) -> Result<Revision, MetaError>;
 
     /// Changes of keys with the prefix, at `from` and later.
@@ -175,6 +183,71 @@ impl Transaction {
         self.changes.push(Write::Delete(key.into()));
         self
     }
+
+    /// Conditions and changes together.
+    pub fn operations(&self) -> usize {
+        self.conditions.len() + self.changes.len()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        let conditions = self.conditions.iter().map(|condition| match condition {
+            Condition::Absent(key) | Condition::Modified(key, _) | Condition::Created(key, _) => key.len(),
+            Condition::Equals(key, value) => key.len() + value.len(),
+        });
+        let changes = self.changes.iter().map(|change| match change {
+            Write::Put { key, value, .. } => key.len() + value.len(),
+            Write::Delete(key) => key.len(),
+        });
+        conditions.chain(changes).sum()
+    }
+
+    /// What every implementation asks first.
+    ///
+    /// # Errors
+    /// [`MetaError::TooLarge`].
+    ///
+    /// # Panics
+    /// If two changes are of one key.
+    pub fn check(&self) -> Result<(), MetaError> {
+        let (operations, bytes) = (self.operations(), self.bytes());
+        if operations > TRANSACTION_OPERATIONS_MAX || bytes > TRANSACTION_BYTES_MAX {
+            return Err(MetaError::TooLarge { operations, bytes });
+        }
+        let mut keys: Vec<&[u8]> = self.changes.iter().map(Write::key).collect();
+        keys.sort_unstable();
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            panic!("a transaction changes {} twice", pair[0].escape_ascii());
+        }
+        Ok(())
+    }
+}
+
+impl Write {
+    /// The key that changes.
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Put { key, .. } | Self::Delete(key) => key,
+        }
+    }
+}
+
+impl Change {
+    /// The key that changed.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Self::Put(entry) => &entry.key,
+            Self::Delete { key, .. } => key,
+        }
+    }
+
+    /// When.
+    pub fn revision(&self) -> Revision {
+        match self {
+            Self::Put(entry) => entry.modified,
+            Self::Delete { revision, .. } => *revision,
+        }
+    }
 }
 
 /// How meta fails.
@@ -182,17 +255,47 @@ impl Transaction {
 pub enum MetaError {
     /// A condition isn't met: nothing changed.
     Refused,
-    /// More than [`TRANSACTION_OPERATIONS_MAX`] operations: nothing changed.
+    /// More than [`TRANSACTION_OPERATIONS_MAX`] operations or [`TRANSACTION_BYTES_MAX`] bytes: nothing changed.
     TooLarge {
-        /// How many.
+        /// How many operations.
         operations: usize,
+        /// Bytes of keys and values.
+        bytes: usize,
     },
     /// Changes since the asked revision are no longer known: list, and watch from there.
     Compacted,
-    /// The lease has ended.
+    /// The lease has ended: nothing changed.
     LeaseLost,
     /// Can't be reached: the outcome of a transaction is unknown.
     Unavailable(Error),
     /// What was read isn't what was written (rule 7), or the store can't be opened as it is.
     Damaged(Error),
+}
+
+impl fmt::Display for MetaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("a condition of the meta transaction isn't met"),
+            Self::TooLarge { operations, bytes } => write!(
+                f,
+                "a meta transaction of {operations} operations and {bytes} bytes exceeds {TRANSACTION_OPERATIONS_MAX} operations or {TRANSACTION_BYTES_MAX} bytes"
+            ),
+            Self::Compacted => f.write_str("meta no longer knows the changes since the asked revision"),
+            Self::LeaseLost => f.write_str("the meta lease has ended"),
+            Self::Unavailable(error) | Self::Damaged(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MetaError {}
+
+/// For callers who pass a failure on. What a condition's refusal means only they know: they look at it first.
+impl From<MetaError> for Error {
+    fn from(error: MetaError) -> Self {
+        match error {
+            MetaError::Unavailable(error) | MetaError::Damaged(error) => error,
+            MetaError::Refused | MetaError::LeaseLost | MetaError::Compacted => Self::new(Code::SERVICE_UNAVAILABLE, error.to_string()),
+            MetaError::TooLarge { .. } => Self::internal(error),
+        }
+    }
 }
