@@ -14,8 +14,12 @@
 //! Start at [`object`] for the boundary, [`manifest`] for what a shard is made of, [`segment_file`] for rows. Bytes are described in
 //! `docs/formats/`.
 
+mod container;
+mod filter;
 mod frame;
 pub mod manifest;
 pub mod name;
 pub mod object;
 pub mod reference;
+pub mod segment_file;
+mod wire;

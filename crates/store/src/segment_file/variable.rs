@@ -1,0 +1,316 @@
+//! `var.parquet`: texts and JSON of a segment, compressed in pages of at most 1,024 rows, each of which is read alone.
+//!
+//! One row group; plain, zstd, no dictionary, no statistics (those are in `stats`), with the offset index that says where pages are.
+//! Any Parquet reader opens it. Columns are called by their fields' ids.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Buf, Bytes};
+use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::Type;
+use types::bitset::Bitset;
+use types::buffer::Buffer;
+use types::column::{Column, Strings, Values};
+use types::id::FieldId;
+use types::schema::DataType;
+use types::{Error, Result};
+
+use super::blocks::CheckedFile;
+use super::cache::{PageCache, PageKey};
+use super::page::{self, Page, PageFormat};
+
+/// Rows of a page.
+pub const PAGE_ROWS_MAX: usize = 1_024;
+/// Bytes at which a page ends, whatever its rows.
+const PAGE_BYTES: usize = 64 << 10;
+/// Bytes of one value: bounds what reading one row may cost.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Rows handed to the writer at once.
+const WRITE_ROWS: usize = 8 * PAGE_ROWS_MAX;
+const ZSTD_LEVEL: i32 = 3;
+
+/// The file of these columns of texts.
+///
+/// # Errors
+/// `INTERNAL`: parquet refuses, or a value exceeds [`VALUE_BYTES_MAX`].
+pub(crate) fn encode(columns: &[&Column]) -> Result<Bytes> {
+    for column in columns {
+        let texts = texts_of(column);
+        if let Some(row) = (0..texts.len()).find(|&row| texts.get(row).len() > VALUE_BYTES_MAX) {
+            return Err(Error::internal(format!("row {row} of field {} has {} bytes", column.field, texts.get(row).len())));
+        }
+    }
+    write(columns).map(Bytes::from).map_err(|error| Error::internal(format!("a parquet file can't be written: {error}")))
+}
+
+fn write(columns: &[&Column]) -> std::result::Result<Vec<u8>, ParquetError> {
+    let fields = columns.iter().map(|column| schema_of(column).map(Arc::new)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let schema = Type::group_type_builder("segment").with_fields(fields).build()?;
+    let properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_write_batch_size(PAGE_ROWS_MAX)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_max_row_group_row_count(None)
+        .set_created_by("elanus".to_owned())
+        .build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
+    let mut group = writer.next_row_group()?;
+    for column in columns {
+        let mut chunk = group.next_column()?.ok_or_else(|| ParquetError::General("fewer columns than fields".into()))?;
+        let texts = texts_of(column);
+        for start in (0..texts.len()).step_by(WRITE_ROWS) {
+            let rows = start..texts.len().min(start + WRITE_ROWS);
+            let present = rows.clone().filter(|&row| column.is_valid(row));
+            let values: Vec<ByteArray> = present.map(|row| ByteArray::from(text_bytes(texts, row))).collect();
+            let levels: Option<Vec<i16>> = is_nullable(column).then(|| rows.map(|row| i16::from(column.is_valid(row))).collect());
+            chunk.typed::<ByteArrayType>().write_batch(&values, levels.as_deref(), None)?;
+        }
+        chunk.close()?;
+    }
+    group.close()?;
+    writer.into_inner()
+}
+
+fn schema_of(column: &Column) -> std::result::Result<Type, ParquetError> {
+    let logical = match column.values {
+        Values::Json(_) => LogicalType::Json,
+        _ => LogicalType::String,
+    };
+    Type::primitive_type_builder(&column.field.to_string(), PhysicalType::BYTE_ARRAY)
+        .with_repetition(if is_nullable(column) { Repetition::OPTIONAL } else { Repetition::REQUIRED })
+        .with_logical_type(Some(logical))
+        .build()
+}
+
+fn is_nullable(column: &Column) -> bool {
+    column.validity.as_ref().is_some_and(|validity| !validity.all())
+}
+
+fn texts_of(column: &Column) -> &Strings {
+    match &column.values {
+        Values::VarChar(texts) | Values::Json(texts) => texts,
+        other => panic!("a column of {} has no texts", other.data_type()),
+    }
+}
+
+fn text_bytes(texts: &Strings, row: usize) -> Bytes {
+    let offsets = texts.offsets();
+    texts.bytes().slice(offsets[row] as usize..offsets[row + 1] as usize)
+}
+
+/// An opened file: where each column's pages are.
+pub(crate) struct VariableFile {
+    file: Arc<CheckedFile>,
+    /// Tells this opened file from all others in a cache.
+    id: u64,
+    rows: usize,
+    columns: BTreeMap<FieldId, PagedColumn>,
+}
+
+struct PagedColumn {
+    data_type: DataType,
+    format: PageFormat,
+    pages: Vec<PagePlace>,
+}
+
+struct PagePlace {
+    offset: u64,
+    length: u64,
+    first_row: usize,
+}
+
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+impl VariableFile {
+    /// Reads footer and offset index of the file of a segment with `rows` rows.
+    ///
+    /// # Errors
+    /// `DATA_INTEGRITY`, naming the file.
+    pub fn open(file: Arc<CheckedFile>, rows: usize) -> Result<Self> {
+        let metadata = ParquetMetaDataReader::new()
+            .with_column_index_policy(PageIndexPolicy::Skip)
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .parse_and_finish(&Input(file.clone()))
+            .map_err(|error| file.wrong(format!("its footer: {error}")))?;
+        let [group] = metadata.row_groups() else { return Err(file.wrong("it isn't of one row group")) };
+        let mut columns = BTreeMap::new();
+        for (i, chunk) in group.columns().iter().enumerate() {
+            let (field, column) = open_column(&file, &metadata, (i, chunk), rows)?;
+            columns.insert(field, column);
+        }
+        Ok(Self { id: OPENED.fetch_add(1, Ordering::Relaxed), file, rows, columns })
+    }
+
+    /// The type of a field's column, if the file has one.
+    pub fn data_type(&self, field: FieldId) -> Option<DataType> {
+        self.columns.get(&field).map(|column| column.data_type)
+    }
+
+    /// Every row of a field. Reads past the cache: a scan shouldn't empty it.
+    ///
+    /// # Errors
+    /// `DATA_INTEGRITY`, naming file and offset; more than 4 GiB of texts.
+    pub fn read(&self, field: FieldId) -> Result<Column> {
+        let column = self.column(field)?;
+        let mut all = Texts::default();
+        for at in 0..column.pages.len() {
+            let page = self.page(column, at)?;
+            (0..page.texts.len()).try_for_each(|row| all.push(&page, row)).map_err(|what| self.file.wrong(what))?;
+        }
+        all.into_column(field, column.data_type).map_err(|what| self.file.wrong(what))
+    }
+
+    /// Some rows of a field, in the order given. Pages come from `cache` or go there.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn take(&self, field: FieldId, rows: &[u32], cache: &PageCache) -> Result<Column> {
+        let column = self.column(field)?;
+        let mut taken = Texts::default();
+        let mut last: Option<(usize, Arc<Page>)> = None;
+        for &row in rows {
+            assert!((row as usize) < self.rows, "row {row} of {} is read", self.rows);
+            let at = column.pages.partition_point(|page| page.first_row <= row as usize) - 1;
+            let page = match &last {
+                Some((current, page)) if *current == at => page.clone(),
+                _ => {
+                    let key = PageKey { file: self.id, field, page: at as u32 };
+                    cache.get_or_insert_with(&key, || self.page(column, at).map(Arc::new))?
+                }
+            };
+            taken.push(&page, row as usize - column.pages[at].first_row).map_err(|what| self.file.wrong(what))?;
+            last = Some((at, page));
+        }
+        taken.into_column(field, column.data_type).map_err(|what| self.file.wrong(what))
+    }
+
+    fn column(&self, field: FieldId) -> Result<&PagedColumn> {
+        self.columns.get(&field).ok_or_else(|| self.file.wrong(format!("it has no field {field}")))
+    }
+
+    fn page(&self, column: &PagedColumn, at: usize) -> Result<Page> {
+        let place = &column.pages[at];
+        let bytes = self.file.read_checked(place.offset, place.length)?;
+        let rows = self.page_rows(column, at).len();
+        page::decode(&bytes, column.format, rows)
+            .map_err(|what| self.file.wrong(format!("bytes {}+{} are {what}", place.offset, place.length)))
+    }
+
+    fn page_rows(&self, column: &PagedColumn, at: usize) -> Range<usize> {
+        column.pages[at].first_row..column.pages.get(at + 1).map_or(self.rows, |next| next.first_row)
+    }
+}
+
+fn open_column(
+    file: &CheckedFile,
+    metadata: &ParquetMetaData,
+    (i, chunk): (usize, &ColumnChunkMetaData),
+    rows: usize,
+) -> Result<(FieldId, PagedColumn)> {
+    let described = chunk.column_descr();
+    let name = described.name();
+    let wrong = |what: &str| file.wrong(format!("column {name}: {what}"));
+    let field = name.parse().map(FieldId).map_err(|_| wrong("it is of no field"))?;
+    let data_type = match described.logical_type_ref() {
+        Some(LogicalType::String) => DataType::VarChar,
+        Some(LogicalType::Json) => DataType::Json,
+        _ => return Err(wrong("it isn't of texts")),
+    };
+    let compressed = match chunk.compression() {
+        Compression::ZSTD(_) => true,
+        Compression::UNCOMPRESSED => false,
+        _ => return Err(wrong("it is compressed in another way")),
+    };
+    if chunk.column_type() != PhysicalType::BYTE_ARRAY || described.max_rep_level() != 0 || described.max_def_level() > 1 {
+        return Err(wrong("it isn't of plain texts"));
+    }
+    let index = metadata.page_index_for_row_group(0);
+    let locations = index.page_locations(i).ok_or_else(|| wrong("it has no offset index"))?;
+    let pages = places(file.len(), locations, rows).ok_or_else(|| wrong("its pages are out of place"))?;
+    let format = PageFormat { nullable: described.max_def_level() == 1, compressed };
+    Ok((field, PagedColumn { data_type, format, pages }))
+}
+
+/// The pages, if they lie in the file and have each between 1 and [`PAGE_ROWS_MAX`] rows, `rows` together.
+fn places(file_bytes: u64, locations: &[PageLocation], rows: usize) -> Option<Vec<PagePlace>> {
+    let mut pages: Vec<PagePlace> = Vec::with_capacity(locations.len());
+    for location in locations {
+        let offset = u64::try_from(location.offset).ok()?;
+        let length = u64::try_from(location.compressed_page_size).ok()?;
+        let first_row = usize::try_from(location.first_row_index).ok()?;
+        if offset.checked_add(length).is_none_or(|end| end > file_bytes) {
+            return None;
+        }
+        pages.push(PagePlace { offset, length, first_row });
+    }
+    let ends = pages.iter().skip(1).map(|page| page.first_row).chain([rows]);
+    let sized = pages.iter().zip(ends).all(|(page, end)| (1..=PAGE_ROWS_MAX).contains(&end.saturating_sub(page.first_row)));
+    (sized && pages.first().map_or(rows == 0, |page| page.first_row == 0)).then_some(pages)
+}
+
+/// Texts and validity while they are put together.
+#[derive(Default)]
+struct Texts {
+    offsets: Vec<u32>,
+    bytes: Vec<u8>,
+    validity: Bitset,
+}
+
+impl Texts {
+    fn push(&mut self, page: &Page, row: usize) -> std::result::Result<(), &'static str> {
+        let present = page.validity.as_ref().is_none_or(|validity| validity.get(row));
+        if present {
+            self.bytes.extend_from_slice(page.texts.get(row).as_bytes());
+        }
+        self.validity.push(present);
+        let end = u32::try_from(self.bytes.len()).map_err(|_| "more than 4 GiB of texts are read at once")?;
+        self.offsets.push(end);
+        Ok(())
+    }
+
+    fn into_column(mut self, field: FieldId, data_type: DataType) -> std::result::Result<Column, &'static str> {
+        self.offsets.insert(0, 0);
+        let texts = Strings::from_parts(Buffer::from(self.offsets), self.bytes.into())?;
+        let values = if data_type == DataType::Json { Values::Json(texts) } else { Values::VarChar(texts) };
+        Ok(Column { field, validity: (!self.validity.all()).then_some(self.validity), values })
+    }
+}
+
+/// The file as the parquet crate reads it; every byte it sees was compared with its block's checksum.
+struct Input(Arc<CheckedFile>);
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for Input {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> std::result::Result<Self::T, ParquetError> {
+        Ok(self.get_bytes(start, self.0.len().saturating_sub(start) as usize)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> std::result::Result<Bytes, ParquetError> {
+        self.0.read_checked(start, length as u64).map_err(|error| ParquetError::External(Box::new(error)))
+    }
+}
