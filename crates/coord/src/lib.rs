@@ -1,1 +1,17 @@
-//! coord
+//! The control plane: root, data, index and query coordinators over one catalog.
+//!
+//! Each coordinator plans (a pure function of what is there), commits (one fenced transaction) and acts (calls that may be repeated).
+//! What an operation has begun is an intent in the catalog, so that whoever leads next goes on with it ([`root::resume`]).
+//!
+//! Not here: data. No row and no log record passes through.
+//!
+//! Invariants: only [`data`] moves a manifest or a checkpoint; every commit carries the leader's fence; nothing is kept that can't be read again.
+//!
+//! Start at [`context`] for what they share, then [`root`].
+
+pub mod context;
+pub mod data;
+pub mod index;
+pub mod query;
+pub mod root;
+mod view;

@@ -58,6 +58,15 @@ pub mod milvus {
     include!("gen/milvus.proto.milvus.rs");
 }
 
+/// Our own messages.
+pub mod elanus {
+    /// Calls between roles: see the crate `role`.
+    #[allow(clippy::all, reason = "generated")]
+    pub mod role {
+        include!("gen/elanus.role.rs");
+    }
+}
+
 /// The descriptors of all Milvus packages and their imports, as an encoded `google.protobuf.FileDescriptorSet`: for
 /// gRPC reflection. They keep the option `privilege_ext_obj`, which says what privilege a request needs; a reader must
 /// know that extension to see it.

@@ -2,16 +2,18 @@
 //!
 //! A write goes proxy → [`DataNode::open_stream`] of the channel's sequencer. A flush goes data node → [`DataCoord::edit_manifest`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use store::manifest::{DeleteFileRef, Flushed, IndexFile, Manifest, Segment, ShardState, Truncated};
 use tokio::sync::mpsc;
 use types::Result;
 use types::id::{ChannelName, CollectionId, IndexId, NodeId, PartitionId, SegmentId, ShardId, WriterId};
 use types::position::Position;
 use types::record::{Control, Epoch, Kind, Refusal};
+use types::schema::Schema;
 use types::time::Timestamp;
 
 use crate::Call;
@@ -25,14 +27,17 @@ pub trait DataCoord: Send + Sync {
     /// Where channels are sequenced.
     async fn routes(&self, call: &Call) -> Result<Vec<Route>>;
 
-    /// The shard's manifest now: the object's name, which anyone may read.
-    async fn manifest(&self, call: &Call, shard: ShardId) -> Result<ManifestPointer>;
+    /// The shard's manifest now.
+    async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest>;
+
+    /// The shards whose log is in a channel, dropped ones that aren't swept yet included.
+    async fn shards_of_channel(&self, call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>>;
 
     /// Changes a manifest by compare-and-swap.
     ///
     /// # Errors
     /// `INVALID_PARAMETER` if the edit doesn't fit the manifest any more (somebody flushed the same range): drop what was written and start over.
-    async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<ManifestPointer>;
+    async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest>;
 
     /// Moves a channel's checkpoint; only for the assignment's own process epoch.
     async fn commit_checkpoint(&self, call: &Call, channel: &ChannelName, checkpoint: CheckpointPointer) -> Result<()>;
@@ -79,6 +84,15 @@ pub struct ManifestPointer {
     pub checksum: u32,
 }
 
+/// A shard's manifest.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum CurrentManifest {
+    /// Version 0: what the shard's create record says. Has no object.
+    Start(Box<Manifest>),
+    /// An object, which anyone may read.
+    Object(ManifestPointer),
+}
+
 /// The mutable thing of a channel.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckpointPointer {
@@ -94,17 +108,6 @@ pub struct CheckpointPointer {
     pub process: u64,
 }
 
-/// A file that a commit names.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct NewFile {
-    /// The object.
-    pub name: String,
-    /// Its bytes.
-    pub length: u64,
-    /// Its crc32c.
-    pub checksum: u32,
-}
-
 /// A change of a shard's manifest, as its author sees it; datacoord applies it to the manifest that is there.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum ManifestEdit {
@@ -114,10 +117,8 @@ pub enum ManifestEdit {
     AddIndex {
         /// Of which segment.
         segment: SegmentId,
-        /// Which definition.
-        index: IndexId,
-        /// The container.
-        file: NewFile,
+        /// The container and its definition.
+        file: IndexFile,
     },
     /// An index definition was dropped.
     RemoveIndex {
@@ -129,22 +130,22 @@ pub enum ManifestEdit {
 /// See [`ManifestEdit::Flush`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FlushEdit {
-    /// `flushed_to` of the manifest that the flush began from: another one there refuses the edit.
-    pub from: Option<Position>,
-    /// The position of the last record whose effect is included.
-    pub flushed_to: Position,
-    /// The epoch there.
-    pub epoch: Epoch,
-    /// The number there.
-    pub number: u64,
-    /// The clock there.
-    pub clock: Timestamp,
-    /// New segments, encoded as the manifest's own entries (`store::manifest`).
-    pub segments: Vec<serde_json::Value>,
-    /// New delete file, likewise.
-    pub deletes: Option<serde_json::Value>,
-    /// The shard's control state at the position, likewise: schema, generation, dropped partitions, dropped or not.
-    pub state: serde_json::Value,
+    /// What the manifest held when the flush began: another state there refuses the edit.
+    pub from: Flushed,
+    /// What it holds then.
+    pub flushed: Flushed,
+    /// New segments.
+    pub segments: Vec<Segment>,
+    /// New delete file.
+    pub deletes: Option<DeleteFileRef>,
+    /// The schema at `flushed`.
+    pub schema: Schema,
+    /// The last truncation there.
+    pub truncated: Truncated,
+    /// Dropped partitions there.
+    pub dropped_partitions: BTreeSet<PartitionId>,
+    /// Whether the shard is there.
+    pub state: ShardState,
 }
 
 /// What Flush answers.
@@ -241,6 +242,15 @@ pub enum WriteAnswer {
     UnknownWriter,
     /// Nothing was burnt: ask datacoord for the route again.
     NotSequencer,
+    /// The writer's id has gone: what it still waits for ends as "outcome unknown", new requests take a new id.
+    WriterExpired,
+    /// Nothing will be decided for this request: it can't be one, or the channel stopped (rule 7). Its outcome is unknown if it was sent before.
+    Failed {
+        /// Which request.
+        sequence: u64,
+        /// Why.
+        refusal: Refusal,
+    },
 }
 
 /// See [`WriteAnswer::Decided`].

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use store::manifest::{IndexFile, Segment};
 use types::Result;
-use types::id::{CollectionId, SegmentId, ShardId};
+use types::id::{CollectionId, ShardId};
 use types::index_params::IndexDefinition;
 use types::schema::Schema;
 
 use crate::Call;
-use crate::data::NewFile;
 
 /// The coordinator of indexes.
 #[async_trait]
@@ -49,7 +49,7 @@ pub struct IndexStatus {
 #[async_trait]
 pub trait IndexNode: Send + Sync {
     /// Builds one index of one segment and writes its container. Dropping the call cancels the build.
-    async fn build(&self, call: &Call, task: BuildTask) -> Result<NewFile>;
+    async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile>;
 }
 
 /// One build.
@@ -57,10 +57,8 @@ pub trait IndexNode: Send + Sync {
 pub struct BuildTask {
     /// Of which shard.
     pub shard: ShardId,
-    /// Of which segment.
-    pub segment: SegmentId,
-    /// The manifest that names the segment's files.
-    pub manifest: crate::data::ManifestPointer,
+    /// The segment with its files.
+    pub segment: Segment,
     /// The schema that the segment is read under.
     pub schema: Schema,
     /// What to build.

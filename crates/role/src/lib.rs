@@ -11,6 +11,8 @@
 pub mod call;
 pub mod data;
 pub mod index;
+pub mod net;
+pub mod peers;
 pub mod proxy;
 pub mod query;
 pub mod root;

@@ -113,7 +113,7 @@ impl GrowingView {
     pub fn visible(&self, chunk: &Chunk, state: &ControlState, at: Timestamp) -> Bitset {
         let mut rows = Bitset::from_fn(chunk.rows(), |row| {
             let timestamp = chunk.timestamps[row];
-            timestamp <= at && !state.is_dead(chunk.partitions[row], timestamp, at)
+            timestamp <= at && !state.is_dead(chunk.partitions[row], timestamp)
         });
         self.deaths.clear_dead(chunk.first_row, &mut rows, at);
         rows

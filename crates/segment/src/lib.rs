@@ -1,1 +1,23 @@
-//! segment
+//! One shard's truth: growing and sealed rows, deletes, visibility at a timestamp, search and query.
+//!
+//! Pure but for shared memory: no I/O, no clock, no runtime. Records come from `wal::reader`, files are opened by the caller through
+//! `store`, work runs on the `base::cpu` pool that it is given.
+//!
+//! Invariants: same log, same state; a [`Version`] with a timestamp at or below its clock shows the same rows for ever; a row is
+//! in growing or in a segment, never in both of one version; results are never short.
+//!
+//! Start at [`shard`].
+
+pub mod control;
+mod filter;
+pub mod growing;
+pub mod part;
+pub mod query;
+pub mod sealed;
+pub mod search;
+pub mod shard;
+
+pub use control::ControlState;
+pub use part::Place;
+pub use sealed::{Sealed, SealedIndex};
+pub use shard::{Base, FlushSet, Shard, Version};

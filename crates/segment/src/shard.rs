@@ -5,19 +5,20 @@
 //!
 //! Not here: valid records (that is `wal::reader`), files (`store`), when to flush (`node::data`).
 //!
-//! Invariants: records come in log order; one at or below `flushed_to` was applied by whoever wrote the manifest; a flush covers exactly
+//! Invariants: records come in log order; one at or below `flushed` was applied by whoever wrote the manifest; a flush covers exactly
 //! the records up to its position; `first_unflushed` is at or below the first record whose effect no manifest holds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use store::manifest::{Flushed, Manifest};
 use types::batch::Batch;
 use types::column::{Column, Values};
 use types::delete::DeleteEntry;
 use types::id::{PartitionId, ShardId};
 use types::position::Position;
-use types::record::{Body, Epoch, Keys, Record, Rows};
+use types::record::{Body, Keys, Record, Rows};
 use types::schema::Schema;
 use types::time::Timestamp;
 use types::{Error, Result};
@@ -26,30 +27,22 @@ use crate::control::ControlState;
 use crate::growing::{Chunk, Growing, GrowingView};
 use crate::sealed::Sealed;
 
-/// Where a channel's reader is: what a flush is as of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Progress {
-    /// The last frame that was read.
-    pub position: Position,
-    /// The epoch there.
-    pub epoch: Epoch,
-    /// The last number.
-    pub number: u64,
-    /// The clock there.
-    pub clock: Timestamp,
-}
-
 /// What a manifest says of the shard, as far as applying the log goes on from it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Base {
-    /// The manifest's version; 0 where there is none yet.
+    /// The manifest's version.
     pub version: u64,
-    /// The last record whose effect it holds.
-    pub flushed_to: Option<Position>,
-    /// The clock there.
-    pub clock: Timestamp,
+    /// How far the log is in it.
+    pub flushed: Flushed,
     /// The control state there.
     pub state: ControlState,
+}
+
+impl Base {
+    /// What `manifest` says.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self { version: manifest.version, flushed: manifest.flushed, state: ControlState::of(manifest) }
+    }
 }
 
 /// An immutable view: hold it as long as a read lasts.
@@ -76,7 +69,7 @@ pub struct Shard {
     deletes: Vec<DeleteEntry>,
     sealed: Arc<[Arc<Sealed>]>,
     manifest: u64,
-    flushed_to: Option<Position>,
+    flushed: Flushed,
     clock: Timestamp,
     unflushed: VecDeque<Span>,
     published: Arc<ArcSwap<Version>>,
@@ -98,9 +91,9 @@ pub struct FlushSet {
     /// Which shard.
     pub id: ShardId,
     /// What the edit must find in the manifest.
-    pub from: Option<Position>,
+    pub from: Flushed,
     /// As of when.
-    pub progress: Progress,
+    pub progress: Flushed,
     /// Rows in order of the log.
     pub chunks: Vec<Arc<Chunk>>,
     /// Deletes in order of the log.
@@ -119,7 +112,7 @@ impl Shard {
             state: state.clone(),
             sealed: Arc::new([]),
             growing: growing.view(),
-            clock: base.clock,
+            clock: base.flushed.clock,
             manifest: base.version,
         };
         Self {
@@ -129,8 +122,8 @@ impl Shard {
             deletes: Vec::new(),
             sealed: Arc::new([]),
             manifest: base.version,
-            flushed_to: base.flushed_to,
-            clock: base.clock,
+            flushed: base.flushed,
+            clock: base.flushed.clock,
             unflushed: VecDeque::new(),
             published: Arc::new(ArcSwap::from_pointee(version)),
         }
@@ -161,9 +154,9 @@ impl Shard {
         self.unflushed.front().map(|span| span.first)
     }
 
-    /// The position of the manifest that the shard goes on from.
-    pub fn flushed_to(&self) -> Option<Position> {
-        self.flushed_to
+    /// What manifests hold.
+    pub fn flushed(&self) -> Flushed {
+        self.flushed
     }
 
     /// Growing rows by partition, dead ones included.
@@ -176,7 +169,7 @@ impl Shard {
     /// # Errors
     /// The record doesn't fit the shard's schema: the shard is to be quarantined, nothing was changed.
     pub fn apply(&mut self, record: &Record, first: Position, last: Position) -> Result<()> {
-        if self.flushed_to.is_some_and(|flushed| last <= flushed) {
+        if last <= self.flushed.position {
             return Ok(());
         }
         let timestamp = record.header.timestamp;
@@ -185,10 +178,10 @@ impl Shard {
                 let rows = self.conform(rows)?;
                 self.growing.insert(&rows, timestamp);
             }
-            Body::Delete(keys) => self.delete(keys, timestamp),
+            Body::Delete(keys) => self.delete(keys, timestamp)?,
             Body::Upsert { keys, rows } => {
                 let rows = self.conform(rows)?;
-                self.delete(keys, timestamp);
+                self.delete(keys, timestamp)?;
                 self.growing.insert(&rows, timestamp);
             }
             Body::Control(control) => {
@@ -228,13 +221,13 @@ impl Shard {
     }
 
     /// What a flush as of `progress` has to write; `None` where manifests hold everything.
-    pub fn begin_flush(&mut self, progress: Progress) -> Option<FlushSet> {
+    pub fn begin_flush(&mut self, progress: Flushed) -> Option<FlushSet> {
         let span = self.unflushed.back_mut()?;
         // The next record begins a span of its own, so that the flush lets go of whole spans.
         span.records = SPAN_RECORDS_MAX;
         Some(FlushSet {
             id: self.id,
-            from: self.flushed_to,
+            from: self.flushed,
             progress,
             chunks: self.growing.view().chunks.to_vec(),
             deletes: self.deletes.clone(),
@@ -246,30 +239,34 @@ impl Shard {
     ///
     /// `sealed` already has the deaths of the manifest's delete files; younger deletes are added here.
     ///
+    /// # Errors
+    /// `DATA_INTEGRITY`: a segment's key index is damaged; nothing was changed.
+    ///
     /// # Panics
     /// If the shard hasn't applied as much as the manifest holds: the caller waits for that.
-    pub fn adopt(&mut self, base: &Base, sealed: Vec<Arc<Sealed>>) {
-        assert!(base.clock <= self.clock, "shard {} adopts a manifest at {} with its own clock at {}", self.id, base.clock, self.clock);
+    pub fn adopt(&mut self, base: &Base, sealed: Vec<Arc<Sealed>>) -> Result<()> {
+        assert!(base.flushed.clock <= self.clock, "shard {} adopts a manifest at {} with its own clock at {}", self.id, base.flushed.clock, self.clock);
         if base.version < self.manifest {
-            return;
+            return Ok(());
         }
         for segment in &sealed {
             for entry in &self.deletes {
-                segment.delete(entry);
+                segment.delete(entry)?;
             }
         }
-        self.growing.forget(base.clock);
-        self.deletes.retain(|entry| entry.effective > base.clock);
-        while self.unflushed.front().is_some_and(|span| base.flushed_to.is_some_and(|flushed| span.last <= flushed)) {
+        self.growing.forget(base.flushed.clock);
+        self.deletes.retain(|entry| entry.effective > base.flushed.clock);
+        while self.unflushed.front().is_some_and(|span| span.last <= base.flushed.position) {
             self.unflushed.pop_front();
         }
-        self.flushed_to = base.flushed_to;
+        self.flushed = base.flushed;
         self.manifest = base.version;
         self.sealed = sealed.into();
         self.publish();
+        Ok(())
     }
 
-    fn delete(&mut self, keys: &Keys, timestamp: Timestamp) {
+    fn delete(&mut self, keys: &Keys, timestamp: Timestamp) -> Result<()> {
         let column = Column::new(types::schema::ROW_ID_FIELD, keys.keys.clone());
         for row in 0..column.rows() {
             let entry = DeleteEntry {
@@ -280,10 +277,11 @@ impl Shard {
             };
             self.growing.delete(&entry);
             for segment in self.sealed.iter() {
-                segment.delete(&entry);
+                segment.delete(&entry)?;
             }
             self.deletes.push(entry);
         }
+        Ok(())
     }
 
     /// The rows as the shard's schema has them: columns in its order, those that the writer didn't know filled with default or null.
@@ -330,7 +328,7 @@ impl FlushSet {
         for (c, chunk) in self.chunks.iter().enumerate() {
             for row in 0..chunk.rows() {
                 let partition = chunk.partitions[row];
-                if !self.state.is_dead(partition, chunk.timestamps[row], Timestamp::MAX) {
+                if !self.state.is_dead(partition, chunk.timestamps[row]) {
                     order.push((partition, c as u32, row as u32));
                 }
             }

@@ -1,0 +1,116 @@
+//! Reading and moving manifests: the object first, then the pointer by compare-and-swap, one edit of a shard at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use meta::catalog::document::Versioned;
+use meta::catalog::model::{self, ObjectPointer, ShardStart};
+use parking_lot::Mutex;
+use role::data::{CurrentManifest, ManifestEdit, ManifestPointer};
+use store::manifest::{Flushed, Manifest};
+use store::name::{self, AttemptId};
+use store::object::StoreError;
+use store::reference::ObjectRef;
+use types::id::ShardId;
+use types::schema::Schema;
+use types::{Code, Error, Result};
+
+use super::{edit, garbage};
+use crate::context::Context;
+
+/// Decoded manifests that are kept; one is read again when it is needed after that.
+const CACHED_MAX: usize = 4_096;
+
+pub(super) struct Manifests {
+    context: Context,
+    cached: Mutex<BTreeMap<ShardId, Arc<Manifest>>>,
+    /// A turn for each shard that is being edited.
+    turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Manifests {
+    pub fn new(context: Context) -> Self {
+        Self { context, cached: Mutex::default(), turns: Mutex::default() }
+    }
+
+    /// Where the current manifest is.
+    pub fn pointer(&self, shard: ShardId) -> Result<CurrentManifest> {
+        let (found, schema) = self.shard(shard)?;
+        Ok(match &found.value.manifest {
+            None => CurrentManifest::Start(Box::new(start(shard, schema, found.value.start))),
+            Some(pointer) => CurrentManifest::Object(to_role(pointer)),
+        })
+    }
+
+    /// The current manifest.
+    pub async fn current(&self, shard: ShardId) -> Result<Arc<Manifest>> {
+        let (found, schema) = self.shard(shard)?;
+        let Some(pointer) = &found.value.manifest else { return Ok(Arc::new(start(shard, schema, found.value.start))) };
+        if let Some(cached) = self.cached.lock().get(&shard).filter(|cached| cached.version == pointer.version) {
+            return Ok(cached.clone());
+        }
+        let ObjectPointer { name, length, checksum } = pointer.object.clone();
+        let bytes = self.context.store.get(&name).await.map_err(StoreError::into_error)?;
+        let bytes = ObjectRef { name: name.clone(), length, checksum }.verify(bytes)?;
+        let manifest = Arc::new(Manifest::decode(&name, &bytes)?);
+        self.keep(manifest.clone());
+        Ok(manifest)
+    }
+
+    /// Applies an edit to the current manifest and moves the pointer.
+    pub async fn edit(&self, shard: ShardId, edit: &ManifestEdit) -> Result<CurrentManifest> {
+        let turn = self.turns.lock().entry(shard).or_default().clone();
+        let _turn = turn.lock().await;
+        let current = self.current(shard).await?;
+        let (found, _) = self.shard(shard)?;
+        if found.value.version() != current.version {
+            return Err(Error::new(Code::UNSUPPORTED, format!("the manifest of shard {shard} moved at the same time: unsupported operation")));
+        }
+        let Some(edited) = edit::apply(&current, edit)? else { return self.pointer(shard) };
+        let manifest = edited.manifest;
+        let name = name::manifest(shard, manifest.version, AttemptId::draw(&self.context.world.random));
+        let bytes = manifest.encode()?;
+        let object = ObjectRef::of(name, &bytes);
+        self.context.store.put(&object.name, bytes).await.map_err(StoreError::into_error)?;
+        let pointer = model::ManifestPointer {
+            version: manifest.version,
+            object: ObjectPointer { name: object.name, length: object.length, checksum: object.checksum },
+        };
+        let mut unneeded: Vec<String> = edited.garbage.into_iter().map(|object| object.name).collect();
+        unneeded.extend(found.value.manifest.as_ref().map(|old| old.object.name.clone()));
+        let tombstones = garbage::of_shard(&self.context, shard, manifest.version, unneeded).await?;
+        let change = self.context.change().move_manifest(&found, pointer.clone(), &tombstones);
+        self.context.commit(change).await?;
+        self.keep(Arc::new(manifest));
+        Ok(CurrentManifest::Object(to_role(&pointer)))
+    }
+
+    fn keep(&self, manifest: Arc<Manifest>) {
+        let mut cached = self.cached.lock();
+        if cached.len() >= CACHED_MAX {
+            cached.clear();
+        }
+        cached.insert(manifest.shard, manifest);
+    }
+
+    fn shard(&self, shard: ShardId) -> Result<(Versioned<model::Shard>, Schema)> {
+        let found = self.context.view.read(|loaded| {
+            let found = loaded.shards.get(&shard)?.clone();
+            // A shard begins with the collection's first schema.
+            let schema = loaded.schemas.range((shard.collection, 0)..).next().filter(|((owner, _), _)| *owner == shard.collection)?;
+            Some((found, schema.1.value.schema.clone()))
+        });
+        found.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &shard.collection), ("shard", &shard.index)]))
+    }
+}
+
+/// Version 0: nothing but the create record.
+fn start(shard: ShardId, schema: Schema, start: ShardStart) -> Manifest {
+    let ShardStart { position, epoch, number, clock } = start;
+    Manifest { version: 0, ..Manifest::created(shard, schema, Flushed { position, epoch, number, clock }) }
+}
+
+fn to_role(pointer: &model::ManifestPointer) -> ManifestPointer {
+    let ObjectPointer { name, length, checksum } = pointer.object.clone();
+    ManifestPointer { version: pointer.version, name, length, checksum }
+}

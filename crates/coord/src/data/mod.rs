@@ -1,0 +1,191 @@
+//! datacoord: assignments of channels, manifests, checkpoints, flushes asked for by clients, garbage.
+//!
+//! It alone moves a shard's manifest: others send edits, which [`edit`] applies to the manifest that is there.
+
+mod assign;
+pub mod edit;
+mod garbage;
+mod manifests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use meta::catalog::model::{self, Checkpoint, ObjectPointer};
+use role::Call;
+use role::data::{
+    CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Route, SegmentInfo,
+};
+use store::manifest::Manifest;
+use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
+use types::time::Timestamp;
+use types::{Code, Error, Result};
+
+use crate::context::Context;
+use manifests::Manifests;
+
+/// The coordinator of shards.
+pub struct Data {
+    context: Context,
+    manifests: Manifests,
+}
+
+impl Data {
+    /// A coordinator over `context`.
+    pub fn new(context: Context) -> Self {
+        Self { manifests: Manifests::new(context.clone()), context }
+    }
+
+    /// Gives channels without a live sequencer to one; those that have one stay.
+    ///
+    /// # Errors
+    /// The first that failed; others were tried. Call again.
+    pub async fn assign_channels(&self, call: &Call) -> Result<()> {
+        assign::channels(&self.context, call).await
+    }
+
+    /// Deletes objects that nobody needs any more.
+    ///
+    /// # Errors
+    /// The store or meta failed; what is left is deleted by the next call.
+    pub async fn collect_garbage(&self) -> Result<()> {
+        garbage::collect(&self.context).await
+    }
+
+    /// Names the files of failed attempts as garbage. Only where this process is alone and no attempt is under way: at start.
+    ///
+    /// # Errors
+    /// As [`Self::collect_garbage`].
+    pub async fn sweep_orphans(&self) -> Result<()> {
+        let mut live = Vec::new();
+        for shard in self.all_shards() {
+            live.push(self.manifests.current(shard).await?);
+        }
+        garbage::sweep_orphans(&self.context, &live).await
+    }
+
+    /// The manifest of a shard, for other coordinators of this process.
+    pub(crate) async fn current(&self, shard: ShardId) -> Result<Arc<Manifest>> {
+        self.manifests.current(shard).await
+    }
+
+    fn all_shards(&self) -> Vec<ShardId> {
+        self.context.view.read(|loaded| loaded.shards.keys().copied().collect())
+    }
+
+    fn collection_shards(&self, collection: CollectionId) -> Result<Vec<(ShardId, ChannelName)>> {
+        let shards = self.context.view.read(|loaded| {
+            let collection = &loaded.collections.get(&collection)?.value;
+            Some(collection.shards().map(|(shard, channel)| (shard, channel.clone())).collect())
+        });
+        shards.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &collection)]))
+    }
+
+    async fn manifests_of(&self, collection: CollectionId) -> Result<Vec<Arc<Manifest>>> {
+        let shards = self.collection_shards(collection)?;
+        try_join_all(shards.iter().map(|(shard, _)| self.manifests.current(*shard))).await
+    }
+
+    fn sequencer(&self, channel: &ChannelName) -> Result<Arc<dyn DataNode>> {
+        self.context.sequencer(channel)
+    }
+}
+
+#[async_trait]
+impl DataCoord for Data {
+    async fn routes(&self, _call: &Call) -> Result<Vec<Route>> {
+        let assigned: Vec<model::Assignment> =
+            self.context.view.read(|loaded| loaded.assignments.values().map(|found| found.value.clone()).collect());
+        let members = self.context.members.read();
+        let routes = assigned.into_iter().filter_map(|assignment| {
+            let member = members.data_nodes.iter().find(|member| member.node == assignment.node)?;
+            let model::Assignment { channel, node, process } = assignment;
+            Some(Route { channel, node, address: member.address.clone(), process })
+        });
+        Ok(routes.collect())
+    }
+
+    async fn manifest(&self, _call: &Call, shard: ShardId) -> Result<CurrentManifest> {
+        self.manifests.pointer(shard)
+    }
+
+    async fn shards_of_channel(&self, _call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>> {
+        Ok(self.context.view.read(|loaded| {
+            let shards = loaded.collections.values().flat_map(|found| found.value.shards().map(|(shard, name)| (shard, name.clone())));
+            // A shard that has no document yet is made by its create record.
+            shards.filter(|(shard, name)| name == channel && loaded.shards.contains_key(shard)).map(|(shard, _)| shard).collect()
+        }))
+    }
+
+    async fn edit_manifest(&self, _call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
+        self.manifests.edit(shard, &edit).await
+    }
+
+    async fn commit_checkpoint(&self, _call: &Call, channel: &ChannelName, pointer: CheckpointPointer) -> Result<()> {
+        let (assignment, old) =
+            self.context.view.read(|loaded| (loaded.assignments.get(channel).cloned(), loaded.checkpoints.get(channel).cloned()));
+        let assignment = assignment.filter(|assignment| assignment.value.process == pointer.process);
+        let assignment = assignment.ok_or_else(|| Error::about(Code::CHANNEL_MISROUTED, &[("channel", channel)]))?;
+        if old.as_ref().is_some_and(|old| old.value.position >= pointer.position) {
+            return Ok(());
+        }
+        let CheckpointPointer { name, length, checksum, position, process } = pointer;
+        let object = ObjectPointer { name, length, checksum };
+        let new = Checkpoint { channel: channel.clone(), position, process, object };
+        let mut change = self.context.change().advance_checkpoint(&assignment, old.as_ref(), &new);
+        if let Some(old) = &old {
+            change = change.create(&garbage::of_objects(&self.context, None, vec![old.value.object.name.clone()]).await?);
+        }
+        self.context.commit(change).await
+    }
+
+    async fn checkpoint(&self, _call: &Call, channel: &ChannelName) -> Result<Option<CheckpointPointer>> {
+        let found = self.context.view.read(|loaded| loaded.checkpoints.get(channel).map(|found| found.value.clone()));
+        Ok(found.map(|Checkpoint { object, position, process, .. }| {
+            let ObjectPointer { name, length, checksum } = object;
+            CheckpointPointer { name, length, checksum, position, process }
+        }))
+    }
+
+    async fn flush(&self, call: &Call, collection: CollectionId) -> Result<FlushStarted> {
+        let shards = self.collection_shards(collection)?;
+        let flushed = shards.iter().map(|(shard, channel)| async move { self.sequencer(channel)?.flush(call, *shard).await });
+        let clocks = try_join_all(flushed).await?;
+        let manifests = self.manifests_of(collection).await?;
+        let segments = manifests.iter().flat_map(|manifest| manifest.segments.iter().map(|segment| segment.id)).collect();
+        Ok(FlushStarted { timestamp: clocks.into_iter().min().unwrap_or(Timestamp::ZERO), segments })
+    }
+
+    async fn is_flushed(&self, _call: &Call, collection: CollectionId, timestamp: Timestamp) -> Result<bool> {
+        let manifests = self.manifests_of(collection).await?;
+        Ok(manifests.iter().all(|manifest| manifest.flushed.clock >= timestamp))
+    }
+
+    async fn segments(&self, _call: &Call, collection: CollectionId) -> Result<Vec<SegmentInfo>> {
+        let manifests = self.manifests_of(collection).await?;
+        let all = manifests.iter().flat_map(|manifest| manifest.segments.iter().map(|segment| (manifest.shard, segment)));
+        let info = all.map(|(shard, segment)| SegmentInfo {
+            id: segment.id,
+            shard,
+            rows: segment.partitions.iter().map(|part| (part.partition, u64::from(part.rows))).collect(),
+            bytes: segment.bytes(),
+            indexes: segment.indexes.iter().map(|file| file.index).collect(),
+        });
+        Ok(info.collect())
+    }
+
+    async fn statistics(&self, call: &Call, collection: CollectionId) -> Result<BTreeMap<PartitionId, u64>> {
+        let mut rows = BTreeMap::new();
+        for (shard, channel) in self.collection_shards(collection)? {
+            // Growing rows first: those that are flushed in between are counted twice rather than not at all, and the next call is right.
+            let growing = self.sequencer(&channel)?.growing_rows(call, shard).await?;
+            let manifest = self.manifests.current(shard).await?;
+            let sealed = manifest.segments.iter().flat_map(|segment| segment.partitions.iter().map(|part| (part.partition, u64::from(part.rows))));
+            for (partition, count) in sealed.chain(growing) {
+                *rows.entry(partition).or_insert(0) += count;
+            }
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,179 @@
+//! querycoord: what is to be served, and by whom.
+//!
+//! A load records a wish in meta and lets query nodes know; a new process finds the wish there and serves without anybody loading again.
+
+mod plan;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use meta::catalog::model;
+use parking_lot::Mutex;
+use role::Call;
+use role::query::{Leader, LoadState, QueryCoord, ServeShard, Wanted};
+use types::id::{CollectionId, PartitionId, ShardId};
+use types::{Code, Error, Result};
+
+use crate::context::{Context, Member};
+use crate::view::meta_error;
+
+/// The coordinator of serving.
+pub struct Query {
+    context: Context,
+    /// What nodes confirmed, by shard.
+    served: Mutex<BTreeMap<ShardId, Served>>,
+    /// One reconciliation at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Served {
+    member: Member,
+    request: ServeShard,
+    failure: Option<String>,
+}
+
+impl Query {
+    /// A coordinator over `context`.
+    pub fn new(context: Context) -> Self {
+        Self { context, served: Mutex::default(), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Brings what nodes serve to what is wanted.
+    ///
+    /// # Errors
+    /// The first shard that failed; others were tried. Call again.
+    pub async fn reconcile(&self, call: &Call) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let members = self.context.members.read().query_nodes.clone();
+        let wanted = self.wanted();
+        let actual: BTreeMap<ShardId, (Member, ServeShard)> = {
+            let served = self.served.lock();
+            let fine = served.iter().filter(|(_, served)| served.failure.is_none());
+            fine.map(|(shard, served)| (*shard, (served.member.clone(), served.request.clone()))).collect()
+        };
+        let mut failed = None;
+        for action in plan::actions(&wanted, &actual, &members) {
+            if let Err(error) = self.act(call, action).await {
+                tracing::warn!(%error, "a shard isn't served as wanted yet");
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn act(&self, call: &Call, action: plan::Action) -> Result<()> {
+        match action {
+            plan::Action::Serve { member, request } => {
+                let shard = request.shard;
+                let result = match self.context.peers.query_node(&member.address) {
+                    Ok(node) => node.serve(call, request.clone()).await,
+                    Err(error) => Err(error),
+                };
+                let failure = result.as_ref().err().map(|error| error.reason().to_owned());
+                self.served.lock().insert(shard, Served { member, request, failure });
+                result
+            }
+            plan::Action::Release { member, shard } => {
+                self.served.lock().remove(&shard);
+                self.context.peers.query_node(&member.address)?.release(call, shard).await
+            }
+        }
+    }
+
+    fn wanted(&self) -> Vec<ServeShard> {
+        self.context.view.read(|loaded| {
+            let loads = loaded.loads.values().filter_map(|load| {
+                let collection = loaded.collections.get(&load.value.collection).filter(|found| found.value.is_created())?;
+                Some((&load.value, &collection.value))
+            });
+            let shards = loads.flat_map(|(load, collection)| {
+                let indexes = loaded.indexes.get(&collection.id).map(|found| found.value.definitions.clone()).unwrap_or_default();
+                collection.shards().map(move |(shard, channel)| ServeShard {
+                    shard,
+                    channel: channel.clone(),
+                    partitions: load.partitions.clone(),
+                    indexes: indexes.clone(),
+                })
+            });
+            shards.collect()
+        })
+    }
+
+    async fn wish(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
+        let since = self.context.timestamps.next().await.map_err(meta_error)?;
+        let old = self.context.view.read(|loaded| loaded.loads.get(&collection).cloned());
+        let load = model::Load { collection, partitions, fields: None, replicas: 1, resource_groups: Vec::new(), since };
+        if old.as_ref().is_none_or(|old| old.value.partitions != load.partitions) {
+            self.context.commit(self.context.change().put(old.as_ref(), &load)).await?;
+        }
+        self.reconcile(call).await
+    }
+}
+
+/// Partitions that are wanted after a load of `more`; `None` means all.
+fn joined(old: Option<&model::Load>, more: Option<Vec<PartitionId>>) -> Option<Vec<PartitionId>> {
+    match (old.map(|old| old.partitions.clone()), more) {
+        (Some(None), _) | (_, None) => None,
+        (Some(Some(mut there)), Some(more)) => {
+            there.extend(more);
+            there.sort_unstable();
+            there.dedup();
+            Some(there)
+        }
+        (None, Some(more)) => Some(more),
+    }
+}
+
+#[async_trait]
+impl QueryCoord for Query {
+    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
+        let old = self.context.view.read(|loaded| loaded.loads.get(&collection).map(|old| old.value.clone()));
+        self.wish(call, collection, joined(old.as_ref(), partitions)).await
+    }
+
+    async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
+        let (old, all) = self.context.view.read(|loaded| {
+            let partitions = loaded.collections.get(&collection).map(|found| found.value.partitions.clone()).unwrap_or_default();
+            (loaded.loads.get(&collection).cloned(), partitions)
+        });
+        let Some(old) = old else { return Ok(()) };
+        let left = match partitions {
+            None => Vec::new(),
+            Some(gone) => {
+                let there = old.value.partitions.clone().unwrap_or_else(|| all.iter().map(|partition| partition.id).collect());
+                there.into_iter().filter(|partition| !gone.contains(partition)).collect()
+            }
+        };
+        if left.is_empty() {
+            self.context.commit(self.context.change().remove(&old)).await?;
+            return self.reconcile(call).await;
+        }
+        self.wish(call, collection, Some(left)).await
+    }
+
+    async fn load_state(&self, _call: &Call, collection: CollectionId) -> Result<LoadState> {
+        let found = self.context.view.read(|loaded| {
+            let shards = loaded.collections.get(&collection).map(|found| found.value.shards().map(|(shard, _)| shard).collect::<Vec<_>>());
+            (loaded.loads.get(&collection).map(|load| load.value.clone()), shards.unwrap_or_default())
+        });
+        let (Some(load), shards) = found else { return Ok(LoadState { wanted: None, progress: 0, failure: None }) };
+        let served = self.served.lock();
+        let of_collection: Vec<&Served> = shards.iter().filter_map(|shard| served.get(shard)).collect();
+        let done = of_collection.iter().filter(|served| served.failure.is_none() && served.request.partitions == load.partitions).count();
+        let wanted = load.partitions.map_or(Wanted::Collection, Wanted::Partitions);
+        let failure = of_collection.iter().find_map(|served| served.failure.clone());
+        Ok(LoadState { wanted: Some(wanted), progress: (done * 100 / shards.len().max(1)) as u8, failure })
+    }
+
+    async fn leaders(&self, _call: &Call, collection: CollectionId) -> Result<Vec<Leader>> {
+        let wanted = self.context.view.read(|loaded| loaded.loads.contains_key(&collection));
+        if !wanted {
+            return Err(Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &collection)]));
+        }
+        let served = self.served.lock();
+        let of_collection = served.range(ShardId::new(collection, 0)..=ShardId::new(collection, u16::MAX));
+        let serving = of_collection.filter(|(_, served)| served.failure.is_none());
+        Ok(serving.map(|(shard, Served { member, .. })| Leader { shard: *shard, node: member.node, address: member.address.clone() }).collect())
+    }
+}

@@ -1,0 +1,223 @@
+//! Nearest rows of one version: for each part visible ∧ filter → bitset, then its index or a scan; then one merge.
+//!
+//! Shape: work that depends on the request alone is done once ([`Search`]), parts are searched in isolation on the pool, merging is
+//! associative. Promise: fewer than `limit` hits only where fewer rows match, also where rows share a key (one row for each key is returned:
+//! the nearest; of equally near ones the youngest).
+
+use std::sync::atomic::AtomicBool;
+
+use base::cpu::CpuPool;
+use expr::Plan;
+use index::params::SearchParams;
+use index::{Hit, Scratch, SearchOptions, SliceRows, Space, flat};
+use types::bitset::Bitset;
+use types::column::Values;
+use types::id::{FieldId, PartitionId};
+use types::index_params::Metric;
+use types::time::Timestamp;
+use types::value::Key;
+use types::{Error, Result};
+
+use crate::filter;
+use crate::part::{Part, Place};
+use crate::shard::Version;
+
+/// One search of a version.
+pub struct Search<'a> {
+    /// The vector field.
+    pub field: FieldId,
+    /// nq × dimension.
+    pub queries: &'a [f32],
+    /// Floats of one query.
+    pub dimension: usize,
+    /// Hits for each query, at most.
+    pub limit: usize,
+    /// The metric of the field's index.
+    pub metric: Metric,
+    /// Checked parameters.
+    pub params: &'a SearchParams,
+    /// Rows that count.
+    pub filter: &'a Plan,
+    /// Only these partitions.
+    pub partitions: Option<&'a [PartitionId]>,
+    /// The snapshot; at or below the version's clock.
+    pub at: Timestamp,
+    /// Only rows in segments.
+    pub ignore_growing: bool,
+    /// Set by whoever no longer wants the answer.
+    pub cancelled: Option<&'a AtomicBool>,
+}
+
+/// One row found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    /// Smaller is nearer.
+    pub distance: f32,
+    /// Its key.
+    pub key: Key,
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// The nearest rows for each query, nearest first, ties by smaller key.
+///
+/// # Errors
+/// Damaged files by name; `CANCELED`.
+pub fn search(version: &Version, request: &Search<'_>, pool: &CpuPool) -> Result<Vec<Vec<Found>>> {
+    assert!(request.at <= version.clock, "a read at {} of a version at {}", request.at, version.clock);
+    let parts = version.parts(request.ignore_growing);
+    let allowed = pool.for_each(parts.len(), |i| allowed_rows(version, request, &parts[i])).into_iter().collect::<Result<Vec<_>>>()?;
+    let nq = request.queries.len() / request.dimension;
+    let rows: usize = allowed.iter().map(Bitset::count_ones).sum();
+    let snapshot = Snapshot { parts, allowed, key_field: version.state.schema.primary().id };
+    let mut fetch = request.limit;
+    loop {
+        let found = search_parts(request, &snapshot, fetch, pool)?;
+        let merged: Vec<Vec<Found>> = (0..nq).map(|query| merge(&found, query, request.limit)).collect();
+        // Rows that share a key may have crowded out others: look further until every list is full or everything was seen.
+        if fetch >= rows || merged.iter().all(|hits| hits.len() >= request.limit) {
+            return Ok(merged);
+        }
+        fetch = fetch.saturating_mul(4).min(rows);
+    }
+}
+
+fn allowed_rows(version: &Version, request: &Search<'_>, part: &Part<'_>) -> Result<Bitset> {
+    let visible = part.visible(version, request.partitions, request.at);
+    filter::keep(request.filter, part, visible)
+}
+
+/// A version's parts with the rows of each that may be found.
+struct Snapshot<'a> {
+    parts: Vec<Part<'a>>,
+    allowed: Vec<Bitset>,
+    key_field: FieldId,
+}
+
+/// What one part found: for each query its rows.
+type PartFound = Vec<Vec<Found>>;
+
+fn search_parts(request: &Search<'_>, snapshot: &Snapshot<'_>, limit: usize, pool: &CpuPool) -> Result<Vec<PartFound>> {
+    let Snapshot { parts, allowed, key_field } = snapshot;
+    let key_field = *key_field;
+    let found = pool.for_each(parts.len(), |i| {
+        let hits = search_part(request, &parts[i], &allowed[i], limit)?;
+        hits.into_iter().map(|hits| resolve(key_field, &parts[i], i as u32, &hits)).collect::<Result<PartFound>>()
+    });
+    found.into_iter().collect()
+}
+
+fn search_part(request: &Search<'_>, part: &Part<'_>, allowed: &Bitset, limit: usize) -> Result<Vec<Vec<Hit>>> {
+    let nq = request.queries.len() / request.dimension;
+    let mut hits: Vec<Vec<Hit>> = vec![Vec::new(); nq];
+    let matching = allowed.count_ones();
+    if matching == 0 || limit == 0 {
+        return Ok(hits);
+    }
+    let k = limit.min(matching);
+    let filter = (matching < part.rows()).then_some(allowed);
+    SCRATCH.with_borrow_mut(|scratch| match part {
+        Part::Sealed(sealed) => {
+            let column = sealed.reader().vectors(request.field)?;
+            check_dimension(request, column.dimension())?;
+            let rows = match column.row_map() {
+                Some(map) => SliceRows::with_row_map(column.dimension(), column.data(), map, column.rows()),
+                None => SliceRows::new(column.dimension(), column.data()),
+            };
+            let options = SearchOptions { k, params: request.params, filter, rows: &rows, cancelled: request.cancelled };
+            match sealed.index_of(request.field).filter(|index| index.description().metric == request.metric) {
+                Some(index) => index.search_batch(request.queries, &options, scratch, &mut hits).map(drop),
+                None => scan(request, &rows, &options, scratch, &mut hits),
+            }?;
+            Ok(hits)
+        }
+        Part::Growing(chunk) => {
+            let column = chunk.batch.column(request.field).expect("chunks have every field of the schema");
+            let Values::FloatVector { dimension, data } = &column.values else {
+                return Err(Error::internal(format!("field {} isn't a vector", request.field)));
+            };
+            check_dimension(request, *dimension)?;
+            let map: Option<Vec<u32>> = column.validity.as_ref().map(|validity| validity.iter_ones().map(|row| row as u32).collect());
+            let rows = match &map {
+                Some(map) => SliceRows::with_row_map(*dimension, data, map, chunk.rows()),
+                None => SliceRows::new(*dimension, data),
+            };
+            let options = SearchOptions { k, params: request.params, filter, rows: &rows, cancelled: request.cancelled };
+            scan(request, &rows, &options, scratch, &mut hits)?;
+            Ok(hits)
+        }
+    })
+}
+
+thread_local! {
+    /// One for each thread that searches: grows to what its searches need.
+    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+}
+
+fn check_dimension(request: &Search<'_>, dimension: usize) -> Result<()> {
+    if request.dimension == dimension {
+        return Ok(());
+    }
+    let (expected, actual) = (4 * dimension, 4 * request.dimension);
+    Err(Error::new(
+        types::Code::SEGCORE,
+        format!("vector dimension mismatch, expected vector size(byte) {expected}, actual {actual}.: segcore error"),
+    ))
+}
+
+fn scan(
+    request: &Search<'_>,
+    rows: &SliceRows<'_>,
+    options: &SearchOptions<'_>,
+    scratch: &mut Scratch,
+    hits: &mut [Vec<Hit>],
+) -> Result<()> {
+    let column = flat::Column { space: Space::new(request.metric), rows, inverse_norms: None };
+    for (query, hits) in request.queries.chunks_exact(request.dimension).zip(hits) {
+        flat::search(column, query, options, scratch, hits)?;
+    }
+    Ok(())
+}
+
+/// Adds keys and timestamps to a part's hits.
+fn resolve(key_field: FieldId, part: &Part<'_>, number: u32, hits: &[Hit]) -> Result<Vec<Found>> {
+    let rows: Vec<u32> = hits.iter().map(|hit| hit.row).collect();
+    let keys = part.take(key_field, &rows)?;
+    let found = hits.iter().enumerate().map(|(i, hit)| Found {
+        distance: hit.distance,
+        key: keys.key(i).to_key(),
+        timestamp: part.timestamp(hit.row),
+        place: Place { part: number, row: hit.row },
+    });
+    Ok(found.collect())
+}
+
+fn merge(parts: &[PartFound], query: usize, limit: usize) -> Vec<Found> {
+    if let [only] = parts {
+        return first_of_each_key(only[query].iter(), limit);
+    }
+    let mut all: Vec<&Found> = parts.iter().flat_map(|part| &part[query]).collect();
+    all.sort_by(|a, b| nearer(a, b));
+    first_of_each_key(all.into_iter(), limit)
+}
+
+/// Nearest first; ties by smaller key, then the younger row.
+pub(crate) fn nearer(a: &Found, b: &Found) -> std::cmp::Ordering {
+    a.distance.total_cmp(&b.distance).then_with(|| a.key.cmp(&b.key)).then_with(|| b.timestamp.cmp(&a.timestamp))
+}
+
+fn first_of_each_key<'a>(sorted: impl Iterator<Item = &'a Found>, limit: usize) -> Vec<Found> {
+    let mut seen = foldhash::HashSet::default();
+    let mut kept = Vec::with_capacity(limit.min(64));
+    for found in sorted {
+        if kept.len() == limit {
+            break;
+        }
+        if seen.insert(&found.key) {
+            kept.push(found.clone());
+        }
+    }
+    kept
+}
