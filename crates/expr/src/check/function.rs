@@ -1,0 +1,194 @@
+//! Tests that aren't comparisons: patterns, null tests, `exists`, and functions.
+//!
+//! Functions of types that schemas don't have say so as Milvus says it of a field of the wrong type.
+
+use std::sync::Arc;
+
+use types::schema::DataType;
+
+use crate::like::{Like, PATTERN_BYTES_MAX};
+use crate::literal::Literal;
+use crate::predicate::{Condition, JsonCheck, Predicate, TextValues};
+use crate::syntax::{Call, Kind, Node, Pattern};
+use crate::template;
+
+use super::list::members;
+use super::{Checker, Column, Result, Value, field_test, id};
+
+/// A function's name in lower case, if it is written all lower or all upper, as the language wants.
+fn canonical(name: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    (name == lower || name == name.to_ascii_uppercase()).then_some(lower)
+}
+
+/// Whether a function gives a value to compare, not a condition.
+pub(super) fn gives_value(name: &str) -> bool {
+    canonical(name).is_some_and(|name| name == "array_length")
+}
+
+impl<'a> Checker<'a> {
+    /// `operand like pattern`
+    pub(super) fn like(&mut self, operand: &Node, pattern: &Pattern) -> Result<Predicate> {
+        let column = match self.value(operand)? {
+            Value::Column(column) if matches!(column.field.data_type, DataType::VarChar | DataType::Json) => column,
+            _ => return Err("like operation on non-string or no-json field is unsupported".to_owned()),
+        };
+        let text = self.pattern(pattern, "like")?;
+        if text.len() > PATTERN_BYTES_MAX {
+            return Err(format!("a like pattern has {} bytes, at most {PATTERN_BYTES_MAX} are allowed", text.len()));
+        }
+        let within = TextValues::Like(Like::from(text));
+        Ok(match column.field.data_type {
+            DataType::Json => self.json(&column, JsonCheck::Text(within), false),
+            _ => field_test(Condition::Text { field: id(&column), within }, false),
+        })
+    }
+
+    /// `operand =~ pattern`: refused, for what is wrong with it first.
+    pub(super) fn regex(&mut self, operand: &Node, pattern: &Pattern) -> Result<Predicate> {
+        let value = self.value(operand)?;
+        if !matches!(value, Value::Column(column) if matches!(column.field.data_type, DataType::VarChar | DataType::Json)) {
+            return Err("regex match on non-string or non-json field is unsupported".to_owned());
+        }
+        self.pattern(pattern, "regex")?;
+        Err("regex match is not supported".to_owned())
+    }
+
+    fn pattern(&self, pattern: &Pattern, operator: &str) -> Result<Arc<str>> {
+        match pattern {
+            Pattern::Text(text) => Ok(text.clone()),
+            Pattern::Template(name) => match template::resolve(&self.options.templates, name)? {
+                Literal::Text(text) => Ok(text),
+                _ => Err(format!("the value of {operator} expression template variable {{{name}}} is not string")),
+            },
+        }
+    }
+
+    /// `exists operand`
+    pub(super) fn exists(&mut self, operand: &Node) -> Result<Predicate> {
+        match self.value(operand)? {
+            Value::Column(column) if column.field.data_type == DataType::Json => {
+                if column.steps.is_empty() {
+                    return Err("exists operations are only supportted on json key".to_owned());
+                }
+                Ok(self.json(&column, JsonCheck::Exists, false))
+            }
+            other => Err(format!("exists operations are only supportted on json field, got:{}", other.type_name())),
+        }
+    }
+
+    /// `operand is null`, with `negated` `is not null`.
+    pub(super) fn null_test(&mut self, operand: &Node, negated: bool) -> Result<Predicate> {
+        let Value::Column(column) = self.value(operand)? else {
+            return Err("IsNull/IsNotNull operations are only supported on fields".to_owned());
+        };
+        if column.field.data_type.is_vector() {
+            return Err("IsNull/IsNotNull operations are not supported on vector fields".to_owned());
+        }
+        if !column.steps.is_empty() {
+            return Ok(self.json(&column, JsonCheck::Exists, !negated));
+        }
+        if !column.field.nullable {
+            return Ok(Predicate::Constant(negated));
+        }
+        Ok(field_test(Condition::Null { field: id(&column) }, negated))
+    }
+
+    /// `array_length(column)`
+    pub(super) fn length(&mut self, call: &Call) -> Result<Value<'a>> {
+        let [argument] = &call.arguments[..] else { return Err(wrong_count(call, 1)) };
+        match self.value(argument)? {
+            Value::Column(column) if column.field.data_type == DataType::Json => Ok(Value::Length(column)),
+            other => Err(format!("array_length operation are only supported on json or array fields now, got: {}", other.type_name())),
+        }
+    }
+
+    /// A function that gives a condition.
+    pub(super) fn call(&mut self, call: &Call) -> Result<Predicate> {
+        let name = canonical(&call.name).unwrap_or_default();
+        match name.as_str() {
+            "json_contains" | "array_contains" => self.contains(call, "Contains", false),
+            "json_contains_all" | "array_contains_all" => self.contains(call, "ContainsAll", true),
+            "json_contains_any" | "array_contains_any" => self.contains(call, "ContainsAny", false),
+            "text_match" | "phrase_match" | "text_match_fuzzy" => self.text_match(call, &name),
+            "random_sample" => self.random_sample(call),
+            "element_filter" | "match_any" | "match_all" | "match_least" | "match_most" | "match_exact" => self.struct_match(call, &name),
+            _ if name.starts_with("st_") => self.geometry(call, &name),
+            _ => Err(format!("unsupported function: {}", call.name)),
+        }
+    }
+
+    /// `json_contains(column, element)`; `…_all` and `…_any` take a list.
+    fn contains(&mut self, call: &Call, name: &str, all: bool) -> Result<Predicate> {
+        let [column, element] = &call.arguments[..] else { return Err(wrong_count(call, 2)) };
+        let column = match self.value(column)? {
+            Value::Column(column) if column.field.data_type == DataType::Json => column,
+            other => return Err(format!("contains operation are only supported on json or array fields, got: {}", other.type_name())),
+        };
+        let literal = match self.value(element)? {
+            Value::Constant(constant) => constant.literal,
+            _ => {
+                let text = element.span.of(self.text);
+                return Err(format!("contains operation are only supported explicitly specified element, got: {text}"));
+            }
+        };
+        let elements = match literal {
+            literal if name == "Contains" => vec![literal],
+            Literal::List(elements) => elements,
+            _ => return Err(format!("{name} operation element must be an array")),
+        };
+        Ok(self.json(&column, JsonCheck::Contains { members: members(elements)?, all }, false))
+    }
+
+    fn text_match(&mut self, call: &Call, name: &str) -> Result<Predicate> {
+        let (field, text) = match &call.arguments[..] {
+            [field, text, ..] => (self.value(field)?, text),
+            _ => return Err(wrong_count(call, 2)),
+        };
+        let column = match field {
+            Value::Column(column) if column.field.data_type == DataType::VarChar => column,
+            _ => return Err(format!("{name} operation on non-string is unsupported")),
+        };
+        if !matches!(text.kind, Kind::Text(_) | Kind::Template(_)) {
+            return Err(format!("{name} needs a string literal or template variable, but got: {}", text.span.of(self.text)));
+        }
+        if !enables_match(&column) {
+            return Err(format!("field \"{}\" does not enable match", column.field.name));
+        }
+        Err(format!("{name} is not supported"))
+    }
+
+    fn random_sample(&mut self, call: &Call) -> Result<Predicate> {
+        let [factor] = &call.arguments[..] else { return Err(wrong_count(call, 1)) };
+        let factor = match self.value(factor)? {
+            Value::Constant(constant) => constant.literal.number().map(crate::number::Number::to_f64),
+            _ => None,
+        };
+        if !factor.is_some_and(|factor| factor > 0.0 && factor < 1.0) {
+            return Err("the sample factor should be between 0 and 1 and not too close to 0 or 1".to_owned());
+        }
+        Err("random_sample is not supported".to_owned())
+    }
+
+    fn struct_match(&mut self, call: &Call, name: &str) -> Result<Predicate> {
+        match call.arguments.first().map(|argument| &argument.kind) {
+            Some(Kind::Name(field)) => Err(format!("struct field not found: {field}")),
+            _ => Err(format!("{name} needs a struct field as its first argument")),
+        }
+    }
+
+    fn geometry(&mut self, call: &Call, name: &str) -> Result<Predicate> {
+        let Some(argument) = call.arguments.first() else { return Err(wrong_count(call, 2)) };
+        let found = self.value(argument)?.type_name();
+        Err(format!("{name} operation are only supported on geometry fields, got: {found}"))
+    }
+}
+
+/// Whether the field was declared for text matching.
+fn enables_match(column: &Column<'_>) -> bool {
+    column.field.type_params.get("enable_match").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn wrong_count(call: &Call, expected: usize) -> String {
+    format!("function {} takes {expected} arguments, but got: {}", call.name, call.arguments.len())
+}
