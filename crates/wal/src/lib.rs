@@ -9,7 +9,9 @@
 
 pub mod aligned;
 pub mod checkpoint;
+pub mod conformance;
 pub mod log;
+pub mod memory;
 pub mod planted;
 pub mod reader;
 pub mod writer;
