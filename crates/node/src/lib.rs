@@ -1,0 +1,11 @@
+//! The data plane: what clients speak to, and the workers behind it.
+//!
+//! Start at [`proxy`] for the surface, [`data`] for the way of a write, [`query`] for that of a read.
+
+pub mod channel;
+pub mod data;
+pub mod index;
+pub mod opener;
+pub mod proxy;
+pub mod query;
+pub mod refresh;

@@ -1,0 +1,89 @@
+//! What a request's metadata says: until when, in which database, under which name in the logs.
+
+use std::time::Duration;
+
+use base::World;
+use role::Call;
+use tonic::metadata::MetadataMap;
+
+/// The database of requests that name none.
+pub const DEFAULT_DATABASE: &str = "default";
+/// The longest timeout that a client gets, whatever it asks for.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The circumstances of one request.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Deadline and name.
+    pub call: Call,
+    /// The database that the metadata names; empty if none.
+    database: String,
+}
+
+impl Context {
+    /// From a request's metadata; `timeout` holds where the client names none.
+    pub fn new(world: &World, metadata: &MetadataMap, timeout: Duration) -> Self {
+        let text = |key: &str| metadata.get(key).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let asked = text("grpc-timeout");
+        let timeout = parse_timeout(asked).unwrap_or(timeout).min(TIMEOUT_MAX);
+        let request = [text("client-request-id"), text("client_request_id")].into_iter().find(|id| !id.is_empty());
+        Self { call: Call::within(world, timeout, request.unwrap_or_default()), database: text("dbname").to_owned() }
+    }
+
+    /// The database that is meant where a request names `requested`, which may be empty.
+    pub fn database<'a>(&'a self, requested: &'a str) -> &'a str {
+        [requested, &self.database].into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT_DATABASE)
+    }
+}
+
+/// gRPC's `grpc-timeout`: up to eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts() {
+        let cases = [
+            ("", None),
+            ("S", None),
+            ("5S", Some(Duration::from_secs(5))),
+            ("1500m", Some(Duration::from_millis(1_500))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            ("123456789n", None),
+            ("-1S", None),
+            ("5x", None),
+            ("5µ", None),
+        ];
+        for (text, timeout) in cases {
+            assert_eq!(parse_timeout(text), timeout, "{text}");
+        }
+    }
+
+    #[test]
+    fn databases() {
+        let context = |database: &str| Context {
+            call: Call { deadline: tokio::time::Instant::now(), request: "".into() },
+            database: database.to_owned(),
+        };
+        assert_eq!(context("").database(""), "default");
+        assert_eq!(context("m").database(""), "m");
+        assert_eq!(context("m").database("r"), "r");
+    }
+}

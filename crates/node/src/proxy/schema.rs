@@ -1,0 +1,312 @@
+//! A client's schema, checked and turned into ours: every rule of CreateCollection with Milvus's texts.
+//!
+//! Not here: the way back (`describe`), and the checks of rows (`columns`).
+//!
+//! Start at [`parse`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto::common::KeyValuePair;
+use proto::schema::value_field::Data;
+use proto::schema::{CollectionSchema, DataType as WireType, FieldSchema, ValueField};
+use types::id::FieldId;
+use types::schema::{DYNAMIC_FIELD_NAME, DataType, FIRST_USER_FIELD, Field, FieldKind, Schema};
+use types::value::Value;
+use types::{Code, Error, Result};
+
+use super::limits::Limits;
+use super::names;
+
+/// What a schema is checked against.
+pub struct Rules<'a> {
+    /// The new collection's name, for texts.
+    pub collection: &'a str,
+    /// Bounds.
+    pub limits: &'a Limits,
+}
+
+/// The schema of a new collection, version 1.
+///
+/// # Errors
+/// Milvus's text for the first rule that is broken.
+pub fn parse(wire: &CollectionSchema, rules: &Rules<'_>) -> Result<Schema> {
+    check_unsupported(wire)?;
+    check_counts(wire, rules.limits)?;
+    check_duplicates(&wire.fields)?;
+    check_primary(&wire.fields)?;
+    check_types(&wire.fields)?;
+    check_partition_key(&wire.fields)?;
+    check_clustering_key(&wire.fields)?;
+    let mut fields = Vec::with_capacity(wire.fields.len() + 1);
+    for (i, field) in wire.fields.iter().enumerate() {
+        let mut field = parse_field(field, rules)?;
+        field.id = FieldId(FIRST_USER_FIELD.0 + i as i64);
+        field.auto_id |= wire.auto_id && field.kind == FieldKind::Primary;
+        fields.push(field);
+    }
+    if wire.enable_dynamic_field {
+        fields.push(dynamic_field(FieldId(FIRST_USER_FIELD.0 + fields.len() as i64)));
+    }
+    Ok(Schema { version: 1, fields })
+}
+
+/// `$meta`. Rows that were written before it was there, or without it, have no keys beyond the schema.
+fn dynamic_field(id: FieldId) -> Field {
+    Field {
+        id,
+        name: DYNAMIC_FIELD_NAME.to_owned(),
+        description: "dynamic schema".to_owned(),
+        data_type: DataType::Json,
+        kind: FieldKind::Dynamic,
+        auto_id: false,
+        nullable: false,
+        default: Some(Value::String("{}".into())),
+        dimension: None,
+        max_length: None,
+        type_params: BTreeMap::new(),
+    }
+}
+
+fn check_unsupported(wire: &CollectionSchema) -> Result<()> {
+    let unsupported = |what: &str| Err(Error::new(Code::UNSUPPORTED, format!("{what} are not supported: unsupported operation")));
+    if !wire.functions.is_empty() {
+        return unsupported("functions");
+    }
+    if !wire.struct_array_fields.is_empty() {
+        return unsupported("struct array fields");
+    }
+    if wire.enable_namespace || !wire.external_source.is_empty() {
+        return unsupported("namespaces and external collections");
+    }
+    Ok(())
+}
+
+fn check_counts(wire: &CollectionSchema, limits: &Limits) -> Result<()> {
+    if wire.fields.len() > limits.fields {
+        return Err(Error::invalid(format!("maximum field's number should be limited to {}", limits.fields)));
+    }
+    let vectors = wire.fields.iter().filter(|field| field.data_type >= WireType::BinaryVector as i32).count();
+    if vectors > limits.vector_fields {
+        return Err(Error::invalid(format!("maximum vector field's number should be limited to {}", limits.vector_fields)));
+    }
+    if vectors == 0 {
+        return Err(Error::invalid("schema does not contain vector field"));
+    }
+    Ok(())
+}
+
+fn check_duplicates(fields: &[FieldSchema]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    match fields.iter().find(|field| !names.insert(&field.name)) {
+        Some(field) => Err(Error::invalid(format!("duplicated field name {} found", field.name))),
+        None => Ok(()),
+    }
+}
+
+fn check_primary(fields: &[FieldSchema]) -> Result<()> {
+    let mut primaries = fields.iter().filter(|field| field.is_primary_key);
+    let Some(primary) = primaries.next() else {
+        return Err(Error::invalid("primary key is not specified"));
+    };
+    if let Some(second) = primaries.next() {
+        let (first, second) = (&primary.name, &second.name);
+        return Err(Error::invalid(format!("there are more than one primary key, field name = {first}, {second}")));
+    }
+    if !is_key_type(primary.data_type) {
+        return Err(Error::invalid("the data type of primary key should be Int64 or VarChar"));
+    }
+    if let Some(field) = fields.iter().find(|field| field.auto_id && !field.is_primary_key) {
+        return Err(Error::invalid(format!("only primary field can speficy AutoID with true, field name = {}", field.name)));
+    }
+    if primary.default_value.is_some() {
+        return Err(Error::invalid(format!("primary field not support default_value, fieldName: {}", primary.name)));
+    }
+    if primary.nullable {
+        return Err(Error::invalid(format!("primary field not support null, fieldName: {}", primary.name)));
+    }
+    Ok(())
+}
+
+fn is_key_type(number: i32) -> bool {
+    number == WireType::Int64 as i32 || number == WireType::VarChar as i32
+}
+
+fn check_types(fields: &[FieldSchema]) -> Result<()> {
+    for field in fields {
+        match WireType::try_from(field.data_type) {
+            Ok(WireType::None) | Err(_) => {
+                let name = WireType::try_from(field.data_type).map_or("", |data_type| data_type.as_str_name());
+                return Err(Error::invalid(format!("data type {name} is not valid")));
+            }
+            Ok(WireType::String) => {
+                return Err(Error::invalid("string data type not supported yet, please use VarChar type instead"));
+            }
+            Ok(other) if DataType::from_number(field.data_type).is_none() => {
+                let (data_type, name) = (other.as_str_name(), &field.name);
+                return Err(Error::invalid(format!("data type {data_type} not supported, field name = {name}")));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_partition_key(fields: &[FieldSchema]) -> Result<()> {
+    let mut keys = fields.iter().filter(|field| field.is_partition_key);
+    let Some(key) = keys.next() else { return Ok(()) };
+    if let Some(second) = keys.next() {
+        let (first, second) = (&key.name, &second.name);
+        return Err(Error::invalid(format!("there are more than one partition key, field name = {first}, {second}")));
+    }
+    if key.is_primary_key {
+        return Err(Error::invalid(format!("the partition key field must not be primary field, field name = {}", key.name)));
+    }
+    if !is_key_type(key.data_type) {
+        return Err(Error::invalid(format!("the data type of partition key should be Int64 or VarChar, field name = {}", key.name)));
+    }
+    if key.nullable {
+        return Err(Error::invalid(format!("partition key field not support nullable, field name = {}", key.name)));
+    }
+    Ok(())
+}
+
+fn check_clustering_key(fields: &[FieldSchema]) -> Result<()> {
+    let mut keys = fields.iter().filter(|field| field.is_clustering_key);
+    if let (Some(first), Some(second)) = (keys.next(), keys.next()) {
+        let (first, second) = (&first.name, &second.name);
+        return Err(Error::invalid(format!("there are more than one clustering key, field name = {first}, {second}")));
+    }
+    match fields.iter().find(|field| field.is_clustering_key && field.data_type >= WireType::BinaryVector as i32) {
+        Some(field) => Err(Error::new(Code(107), format!("vector clustering key not allowed[field={}]", field.name))),
+        None => Ok(()),
+    }
+}
+
+fn parse_field(wire: &FieldSchema, rules: &Rules<'_>) -> Result<Field> {
+    names::field(&wire.name, rules.limits.name_bytes)?;
+    let data_type = DataType::from_number(wire.data_type).ok_or_else(|| Error::internal("a data type that was checked"))?;
+    let type_params = type_params(&wire.type_params)?;
+    let dimension = if data_type.is_vector() { Some(dimension(&wire.name, &type_params, rules.limits)?) } else { None };
+    let max_length = if data_type == DataType::VarChar { Some(max_length(&wire.name, &type_params, rules)?) } else { None };
+    let kind = match (wire.is_primary_key, wire.is_partition_key, wire.is_clustering_key) {
+        (true, ..) => FieldKind::Primary,
+        (_, true, _) => FieldKind::PartitionKey,
+        (.., true) => FieldKind::ClusteringKey,
+        _ => FieldKind::Plain,
+    };
+    let default = wire.default_value.as_ref().and_then(|value| value.data.as_ref());
+    let default = default.map(|value| parse_default(wire, data_type, value, max_length)).transpose()?;
+    Ok(Field {
+        id: FieldId(0),
+        name: wire.name.clone(),
+        description: wire.description.clone(),
+        data_type,
+        kind,
+        auto_id: wire.auto_id,
+        nullable: wire.nullable,
+        default,
+        dimension,
+        max_length,
+        type_params,
+    })
+}
+
+/// Parameters of a field by key.
+fn type_params(pairs: &[KeyValuePair]) -> Result<BTreeMap<String, String>> {
+    let mut params = BTreeMap::new();
+    for pair in pairs {
+        if params.insert(pair.key.clone(), pair.value.clone()).is_some() {
+            return Err(Error::invalid(format!("duplicated type param key {}", pair.key)));
+        }
+    }
+    Ok(params)
+}
+
+fn dimension(name: &str, params: &BTreeMap<String, String>, limits: &Limits) -> Result<u32> {
+    let Some(text) = params.get("dim") else {
+        let hint = "check type param `dim` for vector field";
+        return Err(Error::invalid(format!("dimension is not defined in field type params of field {name}, {hint}")));
+    };
+    match text.trim().parse::<i64>() {
+        Ok(dimension) if (2..=limits.dimension).contains(&dimension) => Ok(dimension as u32),
+        _ => {
+            let range = format!("float vector dimension should be in range 2 ~ {}", limits.dimension);
+            Err(Error::invalid(format!("invalid dimension: {text} of field {name}. {range}")))
+        }
+    }
+}
+
+fn max_length(name: &str, params: &BTreeMap<String, String>, rules: &Rules<'_>) -> Result<u32> {
+    let Some(text) = params.get("max_length") else {
+        let reason = format!("type param(max_length) should be specified for the field({name}) of collection {}", rules.collection);
+        return Err(Error::new(Code::MISSING_PARAMETER, format!("{reason}: missing parameter")));
+    };
+    let most = rules.limits.varchar_bytes;
+    match text.trim().parse::<i64>() {
+        Ok(length) if (1..=most).contains(&length) => Ok(length as u32),
+        _ => Err(Error::invalid(format!("the maximum length specified for the field({name}) should be in (0, {most}], but got {text} instead"))),
+    }
+}
+
+fn parse_default(wire: &FieldSchema, data_type: DataType, value: &Data, max_length: Option<u32>) -> Result<Value> {
+    let name = &wire.name;
+    if matches!(data_type, DataType::Json | DataType::FloatVector) {
+        return Err(Error::invalid(format!("type not support default_value, type:{data_type}, name:{name}")));
+    }
+    let mismatch = |given: &str| {
+        Error::invalid(format!("type ({data_type}) of field ({name}) is not equal to the type(DataType_{given}) of default_value"))
+    };
+    let in_range = |value: i32, low: i32, high: i32| match (low..=high).contains(&value) {
+        true => Ok(Value::Int(value.into())),
+        false => Err(Error::invalid(format!("[{value}] is out of range for type: {data_type} of field: {name}"))),
+    };
+    match (data_type, value) {
+        (DataType::Bool, Data::BoolData(value)) => Ok(Value::Bool(*value)),
+        (DataType::Int8, Data::IntData(value)) => in_range(*value, i8::MIN.into(), i8::MAX.into()),
+        (DataType::Int16, Data::IntData(value)) => in_range(*value, i16::MIN.into(), i16::MAX.into()),
+        (DataType::Int32, Data::IntData(value)) => Ok(Value::Int((*value).into())),
+        (DataType::Int64, Data::LongData(value)) => Ok(Value::Int(*value)),
+        (DataType::Float, Data::FloatData(value)) if value.is_finite() => Ok(Value::Float((*value).into())),
+        (DataType::Double, Data::DoubleData(value)) if value.is_finite() => Ok(Value::Float(*value)),
+        (DataType::Float | DataType::Double, Data::FloatData(_) | Data::DoubleData(_)) if !is_finite(value) => {
+            Err(Error::invalid(format!("the default value of field {name} is not a number or infinity")))
+        }
+        (DataType::VarChar, Data::StringData(text)) => {
+            let longest = max_length.unwrap_or(u32::MAX);
+            if text.len() > longest as usize {
+                let reason = format!("the length ({}) of string exceeds max length ({longest})", text.len());
+                return Err(Error::expected(reason, "valid length string", "string length exceeds max length"));
+            }
+            Ok(Value::String(text.as_str().into()))
+        }
+        (_, Data::BoolData(_)) => Err(mismatch("Bool")),
+        (_, Data::IntData(_)) => Err(mismatch("Int")),
+        (_, Data::LongData(_)) => Err(mismatch("Int64")),
+        (_, Data::FloatData(_)) => Err(mismatch("Float")),
+        (_, Data::DoubleData(_)) => Err(mismatch("Double")),
+        (_, Data::StringData(_)) => Err(mismatch("VarChar")),
+        (_, _) => Err(mismatch("Unknown")),
+    }
+}
+
+fn is_finite(value: &Data) -> bool {
+    match value {
+        Data::FloatData(value) => value.is_finite(),
+        Data::DoubleData(value) => value.is_finite(),
+        _ => true,
+    }
+}
+
+/// The wire form of a default value.
+pub fn render_default(data_type: DataType, value: &Value) -> ValueField {
+    let data = match (data_type, value) {
+        (_, Value::Bool(value)) => Data::BoolData(*value),
+        (DataType::Int64, Value::Int(value)) => Data::LongData(*value),
+        // The schema's check saw that it fits.
+        (_, Value::Int(value)) => Data::IntData(*value as i32),
+        (DataType::Float, Value::Float(value)) => Data::FloatData(*value as f32),
+        (_, Value::Float(value)) => Data::DoubleData(*value),
+        (_, Value::String(text)) => Data::StringData(text.to_string()),
+    };
+    ValueField { data: Some(data) }
+}
