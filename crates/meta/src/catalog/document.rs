@@ -15,12 +15,15 @@ use crate::store::{Condition, Entry, Revision};
 /// Every key of the catalog begins with it.
 pub const PREFIX: &str = "catalog/";
 
-/// A type with a place in the catalog.
-pub trait Document: Sized {
+/// A type with a place in the catalog, or beside it.
+pub trait Document: Clone {
     /// What tells one from another.
     type Id: Clone + Ord;
 
-    /// Keys are `catalog/<KIND>/<path of the id>`. Never changes.
+    /// What keys begin with: the catalog's, unless the document is kept beside it.
+    const ROOT: &'static str = PREFIX;
+
+    /// Keys are `<ROOT><KIND>/<path of the id>`. Never changes.
     const KIND: &'static str;
 
     /// The version that [`Self::encode`] writes.
@@ -109,12 +112,12 @@ pub fn parse_number(text: &str) -> Option<i64> {
 
 /// The prefix of every key of a kind.
 pub fn prefix<D: Document>() -> String {
-    format!("{PREFIX}{}/", D::KIND)
+    format!("{}{}/", D::ROOT, D::KIND)
 }
 
 /// The key of a document.
 pub fn key<D: Document>(id: &D::Id) -> Bytes {
-    format!("{PREFIX}{}/{}", D::KIND, D::path(id)).into()
+    format!("{}{}/{}", D::ROOT, D::KIND, D::path(id)).into()
 }
 
 /// The value of a document.
