@@ -163,11 +163,10 @@ pub fn item_end(code: &str, from: usize) -> usize {
 
 /// Where `word` stands alone in `code`: (start, end).
 pub fn words(code: &str, word: &str) -> Vec<(usize, usize)> {
-    let part = |byte: Option<&u8>| byte.is_some_and(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let bytes = code.as_bytes();
+    let in_a_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word)
         .map(|(start, _)| (start, start + word.len()))
-        .filter(|&(start, end)| !(start > 0 && part(bytes.get(start - 1))) && !part(bytes.get(end)))
+        .filter(|&(start, end)| !in_a_word(code[..start].chars().next_back()) && !in_a_word(code[end..].chars().next()))
         .collect()
 }
 
