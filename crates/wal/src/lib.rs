@@ -10,6 +10,7 @@
 pub mod aligned;
 pub mod checkpoint;
 pub mod conformance;
+pub mod embedded;
 pub mod log;
 pub mod memory;
 pub mod planted;

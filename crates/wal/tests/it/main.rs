@@ -1,5 +1,6 @@
 //! Tests of the log's crate: conformance of every backend, then the protocol above them under faults.
 
+mod embedded;
 mod logs;
 mod model;
 mod sequencer;
