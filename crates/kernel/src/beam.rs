@@ -71,6 +71,11 @@ impl SortedBeam {
         self.cursor = 0;
     }
 
+    /// Takes the kept nodes out, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Neighbor> {
+        self.entries.drain(..).map(from_entry)
+    }
+
     /// Bytes held.
     pub fn capacity_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<u64>()
@@ -121,7 +126,7 @@ impl Beam for SortedBeam {
     }
 
     fn drain_into(&mut self, out: &mut Vec<Neighbor>) {
-        out.extend(self.entries.drain(..).map(from_entry));
+        out.extend(self.drain());
     }
 }
 

@@ -77,6 +77,13 @@ pub fn ones(words: &[u64]) -> Ones<'_> {
     Ones { words, next_word: 0, current: 0 }
 }
 
+/// The set bits from bit `start` on, in ascending order.
+pub fn ones_from(words: &[u64], start: usize) -> Ones<'_> {
+    let first = start / 64;
+    let current = words.get(first).map_or(0, |word| word & u64::MAX << (start % 64));
+    Ones { words, next_word: first + 1, current }
+}
+
 /// Iterator over the set bits of a word slice. Made by [`ones`].
 #[derive(Clone, Debug)]
 pub struct Ones<'a> {

@@ -26,6 +26,9 @@ fn every_operation_at_every_length() {
                 assert_eq!(kernels.bits().count_and(&left, &right), a.intersection(&b).count() as u64);
             }
             assert!(bits::ones(&left).eq(a.iter().copied()));
+            for start in [0, 1, 63, 64, 65, length * 32, length * 64, length * 64 + 1] {
+                assert!(bits::ones_from(&left, start).eq(a.range(start..).copied()), "length {length} from {start}");
+            }
             assert!((0..length * 64 + 70).all(|index| bits::test(&left, index) == a.contains(&index)));
             type Operation = (fn(&mut [u64], &[u64]), BTreeSet<usize>);
             let operations: [Operation; 3] = [

@@ -1,0 +1,262 @@
+//! FLAT: every matching row is compared, so every answer is exact. Also the search of growing segments.
+//!
+//! The functions here take any column, with or without an index file; [`Flat`] is the file's side. There is no structure to
+//! write but the norms that COSINE needs.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use kernel::{Neighbor, TopK};
+use types::Result;
+use types::blob::Blob;
+
+use crate::file::{Container, Draft};
+use crate::opened::{self, Opened};
+use crate::params::SearchParams;
+use crate::scan::{Rows, SCAN_STEP, Scan, score_step};
+use crate::scorer::Scorer;
+use crate::scratch::Scratch;
+use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex};
+use crate::space::{Range, Space};
+use crate::vectors::VectorRows;
+
+/// A column that is searched without an index file: a growing segment, or a sealed one whose index is not there yet.
+#[derive(Clone, Copy)]
+pub struct Column<'a> {
+    /// Metric and kernels.
+    pub space: Space,
+    /// The vectors.
+    pub rows: &'a dyn VectorRows,
+    /// `1 / ‖v‖` by slot, where the owner keeps them; else COSINE computes each again.
+    pub inverse_norms: Option<&'a [f32]>,
+}
+
+/// The `options.k` nearest matching rows, exactly, appended to `hits`. `options.rows` is not looked at.
+///
+/// A filter that is shorter than the column hides the rows behind its end: a growing column may be appended to while it is
+/// searched, and the filter says how much of it the search sees.
+///
+/// # Errors
+/// [`types::Code::CANCELED`].
+///
+/// # Panics
+/// If the query has another dimension than the column.
+pub fn search(
+    column: Column<'_>,
+    query: &[f32],
+    options: &SearchOptions<'_>,
+    scratch: &mut Scratch,
+    hits: &mut Vec<Hit>,
+) -> Result<SearchStats> {
+    let scan = column.scan(options);
+    scratch.top.reset(options.k);
+    let distances = scan.collect(&column.scorer(query), &mut scratch.top)?;
+    opened::append(scratch.top.sorted(), scan.rows, hits);
+    Ok(scanned(distances))
+}
+
+/// All matching rows within `range`, exactly, best first, `options.k` at most. As [`search`] otherwise.
+///
+/// # Errors
+/// [`types::Code::CANCELED`].
+pub fn range_search(
+    column: Column<'_>,
+    query: &[f32],
+    range: Range,
+    options: &SearchOptions<'_>,
+    scratch: &mut Scratch,
+    hits: &mut Vec<Hit>,
+) -> Result<SearchStats> {
+    let scan = column.scan(options);
+    let distances = scan_range(&scan, &column.scorer(query), range, options.k, scratch)?;
+    opened::append(scratch.top.sorted(), scan.rows, hits);
+    Ok(scanned(distances))
+}
+
+/// A resumable search of a column. It computes all distances at the first call and hands them out in order.
+pub fn cursor(space: Space, query: &[f32]) -> Box<dyn Cursor> {
+    Box::new(ColumnCursor { space, query: query.to_vec(), scan: ResumedScan::default() })
+}
+
+impl<'a> Column<'a> {
+    fn scorer(&self, query: &'a [f32]) -> Scorer<'a> {
+        Scorer::new(self.space, query, self.rows, self.inverse_norms)
+    }
+
+    fn scan(&self, options: &SearchOptions<'a>) -> Scan<'a> {
+        let rows = Rows { map: self.rows.row_map(), segment_rows: self.rows.segment_rows(), filter: options.filter };
+        let slots = self.inverse_norms.map_or(self.rows.len(), |norms| norms.len().min(self.rows.len()));
+        Scan { rows, slots, cancelled: options.cancelled }
+    }
+}
+
+fn scanned(distances: u64) -> SearchStats {
+    SearchStats { distances, hops: 0, strategy: Strategy::Scan }
+}
+
+/// Leaves the nearest rows within a range in `scratch.top`.
+pub(crate) fn scan_range(
+    scan: &Scan<'_>,
+    scorer: &Scorer<'_>,
+    range: Range,
+    k: usize,
+    scratch: &mut Scratch,
+) -> Result<u64> {
+    scratch.top.reset(k);
+    scan.run(scorer, |slots, distances| {
+        for (&slot, &distance) in slots.iter().zip(distances) {
+            if range.contains(distance) {
+                scratch.top.offer(Neighbor::new(distance, slot));
+            }
+        }
+    })
+}
+
+/// A scan that hands out what it found bit by bit.
+#[derive(Debug, Default)]
+pub(crate) struct ResumedScan {
+    pending: Option<BinaryHeap<Reverse<Neighbor>>>,
+}
+
+impl ResumedScan {
+    /// The next `k` in order; the first call compares with every matching row.
+    pub(crate) fn advance(&mut self, scan: &Scan<'_>, scorer: &Scorer<'_>, k: usize, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+        let mut distances = 0;
+        if self.pending.is_none() {
+            let mut found = Vec::new();
+            distances = scan.run(scorer, |slots, distances| {
+                found.extend(slots.iter().zip(distances).map(|(&slot, &distance)| Reverse(Neighbor::new(distance, slot))));
+            })?;
+            self.pending = Some(BinaryHeap::from(found));
+        }
+        let pending = self.pending.get_or_insert_default();
+        for Reverse(neighbor) in std::iter::from_fn(|| pending.pop()).take(k) {
+            opened::append(&[neighbor], scan.rows, hits);
+        }
+        Ok(scanned(distances))
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, |pending| pending.capacity() * size_of::<Neighbor>())
+    }
+}
+
+struct ColumnCursor {
+    space: Space,
+    query: Vec<f32>,
+    scan: ResumedScan,
+}
+
+impl Cursor for ColumnCursor {
+    fn advance(&mut self, options: &SearchOptions<'_>, _: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+        let column = Column { space: self.space, rows: options.rows, inverse_norms: None };
+        self.scan.advance(&column.scan(options), &column.scorer(&self.query), options.k, hits)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.query.capacity() * size_of::<f32>() + self.scan.memory_bytes()
+    }
+}
+
+/// The type's name in containers.
+pub(crate) const NAME: &str = "FLAT";
+
+pub(crate) fn build(space: Space, rows: &dyn VectorRows, params: String) -> Draft {
+    let norms = opened::inverse_norms(space, rows);
+    opened::draft(NAME, space, rows, norms, params)
+}
+
+pub(crate) fn open(container: &Container, blob: &dyn Blob) -> Result<Arc<dyn VectorIndex>> {
+    Ok(Arc::new(Flat { opened: Opened::open(container, blob)? }))
+}
+
+/// An opened FLAT index.
+#[derive(Debug)]
+struct Flat {
+    opened: Opened,
+}
+
+impl VectorIndex for Flat {
+    fn description(&self) -> &Description {
+        &self.opened.description
+    }
+
+    fn search(&self, query: &[f32], options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+        self.opened.check(query, options)?;
+        let scorer = self.opened.scorer(query, options.rows);
+        Ok(scanned(self.opened.scan_top(&scorer, options, &mut scratch.top, hits)?))
+    }
+
+    fn search_batch(
+        &self,
+        queries: &[f32],
+        options: &SearchOptions<'_>,
+        scratch: &mut Scratch,
+        hits: &mut [Vec<Hit>],
+    ) -> Result<SearchStats> {
+        let dim = self.opened.description.dim;
+        assert_eq!(queries.len(), dim * hits.len(), "one query per list of hits");
+        let mut scorers = Vec::with_capacity(hits.len());
+        for query in queries.chunks_exact(dim) {
+            self.opened.check(query, options)?;
+            scorers.push(self.opened.scorer(query, options.rows));
+        }
+        scratch.tops.resize_with(hits.len().max(scratch.tops.len()), TopK::default);
+        let tops = &mut scratch.tops[..hits.len()];
+        tops.iter_mut().for_each(|top| top.reset(options.k));
+        let mut distances = 0;
+        let mut out = [0.0; SCAN_STEP];
+        // Steps outside, queries inside: a step's vectors are read from memory for the first query and from cache for
+        // the others.
+        self.opened.scan(options).steps(|slots| {
+            for (scorer, top) in scorers.iter().zip(tops.iter_mut()) {
+                let out = &mut out[..slots.len()];
+                score_step(scorer, slots, out);
+                top.offer_all(slots, out);
+                distances += slots.len() as u64;
+            }
+        })?;
+        for (top, hits) in tops.iter_mut().zip(hits) {
+            opened::append(top.sorted(), self.opened.rows(options), hits);
+        }
+        Ok(scanned(distances))
+    }
+
+    fn range_search(
+        &self,
+        query: &[f32],
+        range: Range,
+        options: &SearchOptions<'_>,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<SearchStats> {
+        self.opened.check(query, options)?;
+        let scorer = self.opened.scorer(query, options.rows);
+        let distances = scan_range(&self.opened.scan(options), &scorer, range, options.k, scratch)?;
+        opened::append(scratch.top.sorted(), self.opened.rows(options), hits);
+        Ok(scanned(distances))
+    }
+
+    fn cursor(self: Arc<Self>, query: &[f32], _: &SearchParams) -> Result<Box<dyn Cursor>> {
+        Ok(Box::new(FlatCursor { index: self, query: query.to_vec(), scan: ResumedScan::default() }))
+    }
+}
+
+struct FlatCursor {
+    index: Arc<Flat>,
+    query: Vec<f32>,
+    scan: ResumedScan,
+}
+
+impl Cursor for FlatCursor {
+    fn advance(&mut self, options: &SearchOptions<'_>, _: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+        let opened = &self.index.opened;
+        opened.check(&self.query, options)?;
+        self.scan.advance(&opened.scan(options), &opened.scorer(&self.query, options.rows), options.k, hits)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.query.capacity() * size_of::<f32>() + self.scan.memory_bytes()
+    }
+}

@@ -1,0 +1,158 @@
+//! k-means: centroids of a sample, and the nearest centroid of every vector.
+//!
+//! Deterministic on any number of threads: assignments are independent of each other, sums are made in one order.
+
+use base::cpu::CpuPool;
+use kernel::Neighbor;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::index::sample;
+use types::Result;
+use types::index_params::Metric;
+
+use crate::build::{BuildContext, Progress};
+use crate::space::Space;
+use crate::vectors::VectorRows;
+
+/// Rounds of assignment and averaging; later ones hardly move a centroid.
+const ROUNDS: usize = 10;
+/// Vectors per centroid that training looks at.
+pub(super) const SAMPLE_PER_CENTROID: usize = 256;
+/// Vectors assigned in one job of the pool.
+const JOB_VECTORS: usize = 256;
+/// Vectors assigned between two looks at the progress.
+const STEP_VECTORS: usize = 64 * JOB_VECTORS;
+/// Centroids that are compared with all vectors of a job before the next ones are: they stay in the second-level cache.
+const TILE_BYTES: usize = 128 << 10;
+/// A centroid that splits off another one moves by this part of itself, up in one dimension and down in the next.
+const SPLIT: f32 = 1.0 / 1024.0;
+
+/// The column to be clustered.
+#[derive(Clone, Copy)]
+pub(super) struct Clustered<'a> {
+    pub(super) space: Space,
+    pub(super) rows: &'a dyn VectorRows,
+    /// For COSINE.
+    pub(super) inverse_norms: Option<&'a [f32]>,
+}
+
+/// Part of a build's progress: from `from` to `to` of `of`.
+struct Phase<'a> {
+    progress: &'a Progress,
+    from: usize,
+    of: usize,
+}
+
+impl Clustered<'_> {
+    /// Trains `count` ≥ 1 centroids, at most one per vector, and assigns every vector to its nearest; COSINE's have length 1.
+    pub(super) fn run(&self, count: usize, context: &BuildContext<'_>) -> Result<(Vec<f32>, Vec<u32>)> {
+        let (dim, vectors) = (self.rows.dim(), self.rows.len());
+        let mut rng = StdRng::seed_from_u64(context.seed);
+        let size = vectors.min(count.saturating_mul(SAMPLE_PER_CENTROID));
+        let mut sampled: Vec<u32> = sample(&mut rng, vectors, size).iter().map(|slot| slot as u32).collect();
+        sampled.sort_unstable();
+        let mut centroids = Vec::with_capacity(count * dim);
+        for position in sample(&mut rng, size, count) {
+            centroids.extend_from_slice(self.rows.vector(sampled[position]));
+        }
+        let work = size * ROUNDS + vectors;
+        for round in 0..ROUNDS {
+            self.normalise(&mut centroids);
+            let phase = Phase { progress: context.progress, from: size * round, of: work };
+            let assigned = self.nearest(&centroids, &sampled, context.pool, phase)?;
+            self.average(&mut centroids, &sampled, &assigned);
+        }
+        self.normalise(&mut centroids);
+        let all: Vec<u32> = (0..vectors as u32).collect();
+        let phase = Phase { progress: context.progress, from: size * ROUNDS, of: work };
+        let assigned = self.nearest(&centroids, &all, context.pool, phase)?;
+        Ok((centroids, assigned))
+    }
+
+    /// The nearest centroid of each of `slots`; of equally near ones the first.
+    fn nearest(&self, centroids: &[f32], slots: &[u32], pool: &CpuPool, phase: Phase<'_>) -> Result<Vec<u32>> {
+        let mut assigned = Vec::with_capacity(slots.len());
+        for step in slots.chunks(STEP_VECTORS) {
+            let jobs: Vec<&[u32]> = step.chunks(JOB_VECTORS).collect();
+            for part in pool.for_each(jobs.len(), |job| self.nearest_of_job(centroids, jobs[job])) {
+                assigned.extend(part);
+            }
+            phase.progress.step(phase.from + assigned.len(), phase.of)?;
+        }
+        Ok(assigned)
+    }
+
+    fn nearest_of_job(&self, centroids: &[f32], slots: &[u32]) -> Vec<u32> {
+        let dim = self.rows.dim();
+        // The length of a vector does not change which unit centroid it is nearest to; for IP vectors group by L2.
+        let (distance, sign) = match self.space.metric() {
+            Metric::L2 | Metric::Ip => (self.space.kernels().squared_l2(), 1.0),
+            Metric::Cosine => (self.space.kernels().dot(), -1.0),
+        };
+        let tile = (TILE_BYTES / (dim * size_of::<f32>())).max(1);
+        let mut out = vec![0.0; tile];
+        let mut best = vec![Neighbor::FARTHEST; slots.len()];
+        for (i, block) in centroids.chunks(tile * dim).enumerate() {
+            let out = &mut out[..block.len() / dim];
+            for (&slot, best) in slots.iter().zip(&mut best) {
+                distance.block(self.rows.vector(slot), block, out);
+                for (j, value) in out.iter().enumerate() {
+                    *best = (*best).min(Neighbor::new(sign * value, (i * tile + j) as u32));
+                }
+            }
+        }
+        best.into_iter().map(Neighbor::id).collect()
+    }
+
+    /// Moves every centroid to the mean of its vectors; one without vectors splits the largest.
+    fn average(&self, centroids: &mut [f32], slots: &[u32], assigned: &[u32]) {
+        let dim = self.rows.dim();
+        let mut sums = vec![0f64; centroids.len()];
+        let mut counts = vec![0usize; centroids.len() / dim];
+        for (&slot, &centroid) in slots.iter().zip(assigned) {
+            let weight = self.inverse_norms.map_or(1.0, |norms| norms[slot as usize]);
+            let sum = &mut sums[centroid as usize * dim..][..dim];
+            for (sum, value) in sum.iter_mut().zip(self.rows.vector(slot)) {
+                *sum += f64::from(value * weight);
+            }
+            counts[centroid as usize] += 1;
+        }
+        for (i, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            for (value, sum) in centroids[i * dim..][..dim].iter_mut().zip(&sums[i * dim..]) {
+                *value = (sum / count as f64) as f32;
+            }
+        }
+        split_for_empty(centroids, &mut counts, dim);
+    }
+
+    fn normalise(&self, centroids: &mut [f32]) {
+        if self.space.metric() != Metric::Cosine {
+            return;
+        }
+        for centroid in centroids.chunks_exact_mut(self.rows.dim()) {
+            let inverse = self.space.inverse_norm(centroid);
+            centroid.iter_mut().for_each(|value| *value *= inverse);
+        }
+    }
+}
+
+fn split_for_empty(centroids: &mut [f32], counts: &mut [usize], dim: usize) {
+    for empty in 0..counts.len() {
+        if counts[empty] > 0 {
+            continue;
+        }
+        // The first of the largest, so that the choice is the same everywhere.
+        let largest = (0..counts.len()).max_by_key(|&i| (counts[i], std::cmp::Reverse(i)));
+        let Some(donor) = largest.filter(|&donor| counts[donor] > 1) else {
+            return;
+        };
+        for d in 0..dim {
+            let value = centroids[donor * dim + d];
+            let move_by = if d % 2 == 0 { SPLIT } else { -SPLIT } * value;
+            centroids[empty * dim + d] = value + move_by;
+            centroids[donor * dim + d] = value - move_by;
+        }
+        counts[empty] = counts[donor] / 2;
+        counts[donor] -= counts[empty];
+    }
+}

@@ -1,0 +1,249 @@
+//! Searching inverted lists.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use kernel::Neighbor;
+use types::{Error, Result};
+
+use super::Ivf;
+use crate::flat::{ResumedScan, scan_range};
+use crate::opened;
+use crate::params::SearchParams;
+use crate::scan::{Rows, SCAN_STEP};
+use crate::scorer::Scorer;
+use crate::scratch::Scratch;
+use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex, check_cancelled};
+use crate::space::Range;
+use crate::vectors::{SliceRows, VectorRows};
+
+/// Looking up that a member does not match costs this part of a distance.
+const TESTS_PER_DISTANCE: usize = 16;
+
+impl VectorIndex for Ivf {
+    fn description(&self) -> &Description {
+        &self.opened.description
+    }
+
+    fn search(&self, query: &[f32], options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+        self.opened.check(query, options)?;
+        let scorer = self.opened.scorer(query, options.rows);
+        if self.scan_is_cheaper(options) {
+            let distances = self.opened.scan_top(&scorer, options, &mut scratch.top, hits)?;
+            return Ok(SearchStats { distances, hops: 0, strategy: Strategy::Scan });
+        }
+        let rows = self.opened.rows(options);
+        let Scratch { top, found, .. } = scratch;
+        let mut lists = NearestLists::rank(self, query, found);
+        let mut stats = SearchStats { distances: self.lists() as u64, hops: 0, strategy: Strategy::Probe };
+        top.reset(options.k);
+        // Beyond nprobe only while the result is short: the promise of every search here.
+        while let Some(list) = lists.next(options.params.nprobe) {
+            if stats.hops >= options.params.nprobe as u64 && top.len() >= options.k {
+                break;
+            }
+            stats.distances += self.read_list(list, rows, &scorer, |slots, distances| top.offer_all(slots, distances));
+            stats.hops += 1;
+            options.check_cancelled()?;
+        }
+        opened::append(top.sorted(), rows, hits);
+        Ok(stats)
+    }
+
+    fn range_search(
+        &self,
+        query: &[f32],
+        range: Range,
+        options: &SearchOptions<'_>,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<SearchStats> {
+        self.opened.check(query, options)?;
+        let scorer = self.opened.scorer(query, options.rows);
+        let rows = self.opened.rows(options);
+        let mut stats = SearchStats::default();
+        if self.scan_is_cheaper(options) {
+            stats.distances = scan_range(&self.opened.scan(options), &scorer, range, options.k, scratch)?;
+            opened::append(scratch.top.sorted(), rows, hits);
+            return Ok(stats);
+        }
+        stats.strategy = Strategy::Probe;
+        stats.distances = self.lists() as u64;
+        let Scratch { top, found, .. } = scratch;
+        let mut lists = NearestLists::rank(self, query, found);
+        top.reset(options.k);
+        let mut empty = 0;
+        while let Some(list) = lists.next(options.params.nprobe) {
+            if stats.hops >= options.params.nprobe as u64 && empty > options.params.max_empty_result_buckets {
+                break;
+            }
+            let mut any = false;
+            stats.distances += self.read_list(list, rows, &scorer, |slots, distances| {
+                for (&slot, &distance) in slots.iter().zip(distances).filter(|(_, distance)| range.contains(**distance)) {
+                    any = true;
+                    top.offer(Neighbor::new(distance, slot));
+                }
+            });
+            empty = if any { 0 } else { empty + 1 };
+            stats.hops += 1;
+            options.check_cancelled()?;
+        }
+        opened::append(top.sorted(), rows, hits);
+        Ok(stats)
+    }
+
+    fn cursor(self: Arc<Self>, query: &[f32], params: &SearchParams) -> Result<Box<dyn Cursor>> {
+        let dim = self.opened.description.dim;
+        if query.len() != dim {
+            return Err(Error::internal(format!("index of dimension {dim}, query of {}", query.len())));
+        }
+        Ok(Box::new(IvfCursor { query: query.to_vec(), nprobe: params.nprobe, index: self, state: State::Start }))
+    }
+}
+
+impl Ivf {
+    fn lists(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether comparing with every matching row takes no more than ranking the lists and reading `nprobe` of them.
+    fn scan_is_cheaper(&self, options: &SearchOptions<'_>) -> bool {
+        let (lists, vectors) = (self.lists(), self.opened.description.vectors);
+        let admitted = self.opened.admitted(options).min(vectors);
+        let probed = |rows: usize| (rows as u64 * options.params.nprobe.min(lists) as u64 / lists.max(1) as u64) as usize;
+        let probing = lists + probed(admitted) + probed(vectors) / TESTS_PER_DISTANCE;
+        admitted <= options.k || admitted <= probing
+    }
+
+    /// Hands the matching members of a list with their distances to `sink`; returns how many there were.
+    fn read_list(&self, list: u32, rows: Rows<'_>, scorer: &Scorer<'_>, mut sink: impl FnMut(&[u32], &[f32])) -> u64 {
+        let vectors = self.opened.description.vectors as u32;
+        let (start, end) = (self.offsets[list as usize], self.offsets[list as usize + 1]);
+        let (mut slots, mut distances) = ([0u32; SCAN_STEP], [0f32; SCAN_STEP]);
+        let mut total = 0;
+        for members in self.members[start as usize..end as usize].chunks(SCAN_STEP) {
+            let mut count = 0;
+            for &slot in members {
+                // A damaged file may name any slot.
+                slots[count] = slot;
+                count += usize::from(slot < vectors && rows.allows(slot));
+            }
+            let distances = &mut distances[..count];
+            scorer.score(&slots[..count], distances);
+            sink(&slots[..count], distances);
+            total += count as u64;
+        }
+        total
+    }
+}
+
+/// The lists in order of their centroids' distance, the first `nprobe` ready before the others are sorted.
+struct NearestLists<'a> {
+    ranked: &'a mut Vec<Neighbor>,
+    sorted: usize,
+    next: usize,
+}
+
+impl<'a> NearestLists<'a> {
+    fn rank(index: &Ivf, query: &[f32], ranked: &'a mut Vec<Neighbor>) -> Self {
+        ranked.clear();
+        let centroids = SliceRows::new(query.len(), &index.centroids);
+        let scorer = Scorer::new(index.centroid_space, query, &centroids, None);
+        let mut distances = [0.0; SCAN_STEP];
+        for start in (0..centroids.len()).step_by(SCAN_STEP) {
+            let out = &mut distances[..SCAN_STEP.min(centroids.len() - start)];
+            scorer.score_run(start as u32, out);
+            ranked.extend(out.iter().enumerate().map(|(i, &distance)| Neighbor::new(distance, (start + i) as u32)));
+        }
+        Self { ranked, sorted: 0, next: 0 }
+    }
+
+    fn next(&mut self, nprobe: usize) -> Option<u32> {
+        if self.next == self.sorted {
+            let rest = &mut self.ranked[self.sorted..];
+            if self.sorted == 0 && nprobe < rest.len() {
+                rest.select_nth_unstable(nprobe);
+                rest[..nprobe].sort_unstable();
+                self.sorted = nprobe;
+            } else {
+                rest.sort_unstable();
+                self.sorted = self.ranked.len();
+            }
+        }
+        let list = self.ranked.get(self.next)?.id();
+        self.next += 1;
+        Some(list)
+    }
+}
+
+struct IvfCursor {
+    index: Arc<Ivf>,
+    query: Vec<f32>,
+    nprobe: usize,
+    state: State,
+}
+
+enum State {
+    Start,
+    Scan(ResumedScan),
+    Probe(Probing),
+}
+
+/// The lists still to be read, farthest first, and the rows read but not yet handed out.
+struct Probing {
+    unread: Vec<u32>,
+    pending: BinaryHeap<Reverse<Neighbor>>,
+}
+
+impl Cursor for IvfCursor {
+    fn advance(&mut self, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+        let Self { index, query, nprobe, state } = self;
+        index.opened.check(query, options)?;
+        let scorer = index.opened.scorer(query, options.rows);
+        let mut stats = SearchStats::default();
+        if matches!(state, State::Start) {
+            *state = if index.scan_is_cheaper(options) {
+                State::Scan(ResumedScan::default())
+            } else {
+                let mut lists = NearestLists::rank(index, query, &mut scratch.found);
+                let mut unread: Vec<u32> = std::iter::from_fn(|| lists.next(usize::MAX)).collect();
+                unread.reverse();
+                stats.distances = index.lists() as u64;
+                State::Probe(Probing { unread, pending: BinaryHeap::new() })
+            };
+        }
+        match state {
+            State::Start => Ok(stats),
+            State::Scan(scan) => scan.advance(&index.opened.scan(options), &scorer, options.k, hits),
+            State::Probe(probing) => {
+                stats.strategy = Strategy::Probe;
+                let rows = index.opened.rows(options);
+                while stats.hops < *nprobe as u64 || probing.pending.len() < options.k {
+                    let Some(list) = probing.unread.pop() else { break };
+                    stats.hops += 1;
+                    stats.distances += index.read_list(list, rows, &scorer, |slots, distances| {
+                        let read = slots.iter().zip(distances);
+                        probing.pending.extend(read.map(|(&slot, &distance)| Reverse(Neighbor::new(distance, slot))));
+                    });
+                    check_cancelled(options.cancelled)?;
+                }
+                for Reverse(neighbor) in std::iter::from_fn(|| probing.pending.pop()).take(options.k) {
+                    opened::append(&[neighbor], rows, hits);
+                }
+                Ok(stats)
+            }
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let state = match &self.state {
+            State::Start => 0,
+            State::Scan(scan) => scan.memory_bytes(),
+            State::Probe(probing) => {
+                probing.unread.capacity() * size_of::<u32>() + probing.pending.capacity() * size_of::<Neighbor>()
+            }
+        };
+        self.query.capacity() * size_of::<f32>() + state
+    }
+}
