@@ -69,7 +69,9 @@ impl From<Failure> for MetaError {
             Failure::Compacted => Self::Compacted,
             Failure::LeaseLost => Self::LeaseLost,
             Failure::TooLarge => Self::TooLarge { operations: 0, bytes: 0 },
-            Failure::TooLong => Self::Unavailable(Error::new(Code::SERVICE_UNAVAILABLE, "etcd: one value exceeds what we take in an answer")),
+            Failure::TooLong => {
+                Self::Unavailable(Error::new(Code::SERVICE_UNAVAILABLE, "etcd: one value exceeds what we take in an answer"))
+            }
         }
     }
 }

@@ -275,10 +275,7 @@ impl Meta for EtcdMeta {
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), MetaError> {
         let shared = &self.shared;
-        shared
-            .connection
-            .write(shared.request_timeout, |client| async move { client.lease_client().revoke(lease.0).await })
-            .await?;
+        shared.connection.write(shared.request_timeout, |client| async move { client.lease_client().revoke(lease.0).await }).await?;
         Ok(())
     }
 }

@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::disk::Lock;
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use types::{Code, Error};
 
@@ -27,13 +28,19 @@ const FORMAT: &str = "format";
 /// The one that this build reads and writes.
 const FORMAT_NUMBER: i64 = 1;
 
-/// A file that may be open. Clones are the same one.
+/// A file that may be open. Clones are the same one; with the last of them it is closed, and after that the lock let go.
 #[derive(Clone)]
 pub(super) struct StoreFile {
-    path: Arc<PathBuf>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
     cache_bytes: usize,
-    /// `None` while it is closed after a failure.
-    database: Arc<RwLock<Option<Arc<Database>>>>,
+    /// `None` while it is closed after a failure, and at the end.
+    database: RwLock<Option<Arc<Database>>>,
+    /// Dropped after the database: fields are dropped in their order.
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 /// What opening found.
@@ -45,12 +52,22 @@ pub(super) struct Opened {
 }
 
 impl StoreFile {
-    pub(super) fn new(path: PathBuf, cache_bytes: usize) -> Self {
-        Self { path: Arc::new(path), cache_bytes, database: Arc::default() }
+    /// A file that nobody else touches while `lock` is held.
+    pub(super) fn new(path: PathBuf, cache_bytes: usize, lock: Box<dyn Lock>) -> Self {
+        let (database, lock) = (RwLock::default(), Mutex::new(Some(lock)));
+        Self { shared: Arc::new(Shared { path, cache_bytes, database, lock }) }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.shared.path
+    }
+
+    /// Closes it for good and lets go of the lock.
+    pub(super) fn close(&self) {
+        let closed = self.shared.database.write().take();
+        let lock = self.shared.lock.lock().take();
+        drop(closed);
+        drop(lock);
     }
 
     /// Opens or makes the file as a process begins: checks all of it, and removes what went with leases of a process before.
@@ -58,18 +75,18 @@ impl StoreFile {
         self.check_length()?;
         let database = self.open_database()?;
         let revision = self.prepare(&database)?;
-        *self.database.write() = Some(Arc::new(database));
+        *self.shared.database.write() = Some(Arc::new(database));
         Ok(Opened { revision, leased: LeasedKeys::default() })
     }
 
     /// Closes and opens the file after a failure, within the same process: leases go on.
     pub(super) fn reopen(&self) -> Result<Opened, MetaError> {
-        let closed = self.database.write().take();
+        let closed = self.shared.database.write().take();
         // Reads that are on their way hold the old handle for a moment, and with it redb's own lock.
         if let Some(database) = closed
             && let Err(still_read) = Arc::try_unwrap(database)
         {
-            *self.database.write() = Some(still_read);
+            *self.shared.database.write() = Some(still_read);
             return Err(self.unavailable("it is still being read"));
         }
         let database = Arc::new(self.open_database()?);
@@ -85,13 +102,13 @@ impl StoreFile {
             Ok(Opened { revision: Revision(revision), leased })
         };
         let opened = read().map_err(|error| self.failed(error))?;
-        *self.database.write() = Some(database);
+        *self.shared.database.write() = Some(database);
         Ok(opened)
     }
 
     /// An empty file is what a lost one looks like, except that a crash while it was being made leaves one too: redb writes its header first of all.
     fn check_length(&self) -> Result<(), MetaError> {
-        match std::fs::metadata(&*self.path) {
+        match std::fs::metadata(self.path()) {
             Ok(found) if found.len() == 0 => Err(self.damaged("it is empty; if nothing was ever stored, remove it")),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.make(),
@@ -101,7 +118,7 @@ impl StoreFile {
 
     /// Makes the file whole under another name first. The caller has the lock.
     fn make(&self) -> Result<(), MetaError> {
-        let new = self.path.with_extension("new");
+        let new = self.path().with_extension("new");
         let made = || -> Result<(), redb::Error> {
             match std::fs::remove_file(&new) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -116,14 +133,14 @@ impl StoreFile {
             drop(state);
             transaction.commit()?;
             drop(database);
-            std::fs::rename(&new, &*self.path)?;
+            std::fs::rename(&new, self.path())?;
             Ok(())
         };
         made().map_err(|error| self.failed(error))
     }
 
     fn open_database(&self) -> Result<Database, MetaError> {
-        let open = || Builder::new().set_cache_size(self.cache_bytes).set_check_integrity_on_open(true).open(&*self.path);
+        let open = || Builder::new().set_cache_size(self.shared.cache_bytes).set_check_integrity_on_open(true).open(self.path());
         // A file that isn't redb's can trip its assertions before its checks.
         match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(database)) => Ok(database),
@@ -167,7 +184,7 @@ impl StoreFile {
 
     /// The open file.
     pub(super) fn database(&self) -> Result<Arc<Database>, MetaError> {
-        self.database.read().clone().ok_or_else(|| self.unavailable("it is closed after a failure and will be opened again"))
+        self.shared.database.read().clone().ok_or_else(|| self.unavailable("it is closed after a failure and will be opened again"))
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Entry>, MetaError> {
@@ -210,11 +227,11 @@ impl StoreFile {
     }
 
     fn damaged(&self, why: impl std::fmt::Display) -> MetaError {
-        MetaError::Damaged(Error::corrupt(format_args!("meta file {}: {why}", self.path.display())))
+        MetaError::Damaged(Error::corrupt(format_args!("meta file {}: {why}", self.path().display())))
     }
 
     pub(super) fn unavailable(&self, why: impl std::fmt::Display) -> MetaError {
-        MetaError::Unavailable(Error::new(Code::SERVICE_UNAVAILABLE, format!("meta file {}: {why}", self.path.display())))
+        MetaError::Unavailable(Error::new(Code::SERVICE_UNAVAILABLE, format!("meta file {}: {why}", self.path().display())))
     }
 
     /// What redb says, sorted into damage and trouble.
@@ -223,7 +240,7 @@ impl StoreFile {
         match &error {
             redb::Error::Corrupted(_) | redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => self.damaged(error),
             redb::Error::Io(io) if matches!(io.kind(), InvalidData | UnexpectedEof) => self.damaged(error),
-            _ => MetaError::Unavailable(Error::io(format!("meta file {}", self.path.display()), error)),
+            _ => MetaError::Unavailable(Error::io(format!("meta file {}", self.path().display()), error)),
         }
     }
 }

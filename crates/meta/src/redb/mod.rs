@@ -54,7 +54,7 @@ impl Default for RedbOptions {
     }
 }
 
-/// The store. Ends with its last clone; a transaction that is on its way then may still be made.
+/// The store. Closed by [`RedbMeta::close`]; else some time after its last clone is gone, with whatever is on its way done or not.
 #[derive(Clone)]
 pub struct RedbMeta {
     shared: Arc<Shared>,
@@ -67,7 +67,6 @@ struct Shared {
     requests: mpsc::Sender<Request>,
     live: Arc<Live>,
     _writer: Task<()>,
-    _lock: Box<dyn Lock>,
 }
 
 /// What lives in the process only.
@@ -91,7 +90,7 @@ impl RedbMeta {
         let failed = |error: std::io::Error| MetaError::Unavailable(Error::io(format!("meta file {}", path.display()), error));
         world.disk.create_directory(directory).await.map_err(failed)?;
         let lock = lock(world, directory).await?;
-        let file = StoreFile::new(path.clone(), options.cache_bytes);
+        let file = StoreFile::new(path.clone(), options.cache_bytes, lock);
         let opening = file.clone();
         let opened = world.tasks.blocking(move || opening.open()).await?;
         world.disk.sync_directory(directory).await.map_err(failed)?;
@@ -105,12 +104,18 @@ impl RedbMeta {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let writer = Writer::new(file.clone(), live.clone(), opened);
         let writer = world.tasks.spawn(writer::run(world.clone(), writer, waiting));
-        Ok(Self { shared: Arc::new(Shared { world: world.clone(), file, requests, live, _writer: writer, _lock: lock }) })
+        Ok(Self { shared: Arc::new(Shared { world: world.clone(), file, requests, live, _writer: writer }) })
     }
 
     /// The file.
     pub fn path(&self) -> PathBuf {
         self.shared.file.path().to_owned()
+    }
+
+    /// Makes what waits, closes the file and lets go of the lock: another process may open it when this returns. Every later call fails.
+    pub async fn close(&self) {
+        // An error says that the writer has gone already.
+        drop(self.request(Work::Close).await);
     }
 
     async fn request(&self, work: Work) -> Result<Revision, MetaError> {

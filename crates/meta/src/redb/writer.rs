@@ -35,6 +35,8 @@ pub(super) enum Work {
     Commit(Transaction),
     /// Nothing, after the keys of the leases that had ended before.
     Barrier,
+    /// The end: the file is closed after the group that this is in.
+    Close,
 }
 
 /// The writer's state, on whichever thread it works.
@@ -47,6 +49,8 @@ pub(super) struct Writer {
     ended: BTreeSet<LeaseId>,
     /// A commit has failed: nobody knows what the file holds.
     failed: bool,
+    /// The file was closed for good.
+    closed: bool,
 }
 
 /// What a group has done so far; nothing of it holds before the commit.
@@ -72,7 +76,7 @@ struct Done {
 /// Why a group can't go on, as opposed to what one of its transactions is told.
 type GroupResult<T> = Result<T, MetaError>;
 
-/// Takes requests until the last sender is gone.
+/// Takes requests until the last sender is gone or the file is closed.
 pub(super) async fn run(world: World, mut writer: Writer, mut waiting: mpsc::Receiver<Request>) {
     let live = writer.live.clone();
     loop {
@@ -95,18 +99,25 @@ pub(super) async fn run(world: World, mut writer: Writer, mut waiting: mpsc::Rec
             continue;
         }
         writer = world.tasks.blocking(move || writer.work(group)).await;
+        if writer.closed {
+            return;
+        }
     }
 }
 
 impl Writer {
     pub(super) fn new(file: StoreFile, live: Arc<Live>, opened: Opened) -> Self {
-        Self { file, live, revision: opened.revision, leased: opened.leased, ended: BTreeSet::new(), failed: false }
+        Self { file, live, revision: opened.revision, leased: opened.leased, ended: BTreeSet::new(), failed: false, closed: false }
     }
 
     /// Blocks: makes a group and answers it.
     fn work(mut self, requests: Vec<Request>) -> Self {
         let (work, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(|request| (request.work, request.answer)).unzip();
         let results = self.recover().and_then(|()| self.commit(&work));
+        if work.iter().any(|work| matches!(work, Work::Close)) {
+            self.file.close();
+            self.closed = true;
+        }
         match results {
             Ok(results) => {
                 for (answer, result) in answers.into_iter().zip(results) {
@@ -175,7 +186,7 @@ impl Writer {
         for work in work {
             results.push(match work {
                 Work::Commit(transaction) => group.transact(transaction, &self.live)?,
-                Work::Barrier => Ok(group.revision),
+                Work::Barrier | Work::Close => Ok(group.revision),
             });
         }
         Ok(Done { results, revision: group.revision, changes: group.changes, moves: group.moves })

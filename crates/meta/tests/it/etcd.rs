@@ -1,0 +1,123 @@
+//! A real etcd, where `ELANUS_TEST_ETCD` names endpoints (comma separated).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::World;
+use meta::conformance::{self, Subject};
+use meta::etcd::{EtcdMeta, EtcdOptions};
+use meta::store::{Meta, MetaError, Revision, Transaction};
+
+/// The endpoints; `None` where there is no etcd, which CI doesn't let pass.
+fn endpoints() -> Option<Vec<String>> {
+    match std::env::var("ELANUS_TEST_ETCD") {
+        Ok(endpoints) if !endpoints.is_empty() => Some(endpoints.split(',').map(str::to_owned).collect()),
+        _ if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("CI has no etcd: ELANUS_TEST_ETCD isn't set"),
+        _ => {
+            println!("skipped: no etcd");
+            None
+        }
+    }
+}
+
+/// A root path that no other run has.
+fn options(world: &World, endpoints: Vec<String>) -> EtcdOptions {
+    EtcdOptions::new(endpoints, format!("elanus-test-{:016x}", world.random.u64()))
+}
+
+struct Etcd {
+    world: World,
+    options: EtcdOptions,
+}
+
+#[async_trait]
+impl Subject for Etcd {
+    fn connect(&self) -> Arc<dyn Meta> {
+        Arc::new(EtcdMeta::new(&self.world, self.options.clone()).expect("the options are right"))
+    }
+
+    async fn compact(&self, below: Revision) {
+        let mut client = etcd_client::Client::connect(&self.options.endpoints, None).await.expect("etcd is there");
+        client.compact(below.0, None).await.expect("nobody else compacts");
+    }
+
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn lease(&self) -> Duration {
+        // etcd's shortest, with its default heartbeat.
+        Duration::from_secs(2)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conforms() {
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    let options = options(&world, endpoints);
+    conformance::check(&Etcd { world, options }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_lie_below_the_root_path_and_nothing_else_is_seen() {
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    let options = options(&world, endpoints.clone());
+    let meta = EtcdMeta::new(&world, options.clone()).expect("the options are right");
+    let mut client = etcd_client::Client::connect(&endpoints, None).await.expect("etcd is there");
+    for foreign in ["meta/root-coord/a", "elanus", "elanus0", "elanut/a"] {
+        client.put(format!("{}/{foreign}", options.root_path), "milvus", None).await.expect("etcd is there");
+    }
+    meta.commit(Transaction::new().put("catalog/a", "ours")).await.expect("etcd is there");
+    let listing = meta.list(b"").await.expect("etcd is there");
+    assert_eq!(listing.entries.iter().map(|entry| &*entry.key).collect::<Vec<_>>(), [&b"catalog/a"[..]]);
+    let stored = client.get(format!("{}/elanus/catalog/a", options.root_path), None).await.expect("etcd is there");
+    assert_eq!(stored.kvs()[0].value(), b"ours");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_values_are_listed_in_smaller_pages() {
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    let meta = EtcdMeta::new(&world, options(&world, endpoints)).expect("the options are right");
+    for i in 0..72 {
+        meta.commit(Transaction::new().put(format!("long/{i:02}"), vec![b'x'; 1_000_000])).await.expect("etcd is there");
+    }
+    let listing = meta.list(b"long/").await.expect("72 MB are more than one answer takes");
+    assert_eq!(listing.entries.iter().map(|entry| entry.value.len()).sum::<usize>(), 72_000_000);
+    for batch in (0..72).collect::<Vec<_>>().chunks(60) {
+        let delete = batch.iter().fold(Transaction::new(), |all, i| all.delete(format!("long/{i:02}")));
+        meta.commit(delete).await.expect("etcd is there");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_where_nobody_listens_is_passed_over() {
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback works");
+    let mut all = vec![free.to_string()];
+    all.extend(endpoints);
+    let meta = EtcdMeta::new(&world, options(&world, all)).expect("the options are right");
+    meta.commit(Transaction::new().put("a", "v")).await.expect("nothing was sent to the first endpoint, so the next one is tried");
+    assert!(meta.get(b"a").await.expect("etcd is there").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_is_away_is_named_in_time() {
+    let world = World::real();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback works");
+    let mut options = options(&world, vec![free.to_string()]);
+    options.request_timeout = Duration::from_millis(300);
+    let meta = EtcdMeta::new(&world, options).expect("the options are right");
+    let began = world.clock.now();
+    match meta.ping().await {
+        Err(MetaError::Unavailable(error)) => assert!(error.reason().contains(&free.to_string()), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.clock.now() - began < Duration::from_secs(5));
+    assert!(matches!(meta.commit(Transaction::new().put("a", "v")).await, Err(MetaError::Unavailable(_))));
+}
