@@ -24,8 +24,6 @@ pub struct Planted {
     pub gap_unread: bool,
     /// §1: the applied clock moves with the first part of a set.
     pub clock_by_part: bool,
-    /// §2: after an unknown outcome everything is sent again, read back or not.
-    pub resends_everything: bool,
     /// §4: a checkpoint has the table and number of now under an older position.
     pub checkpoint_of_now: bool,
 }

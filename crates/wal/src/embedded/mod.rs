@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::World;
-use base::task::Task;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,7 +45,6 @@ const JOBS_MAX: usize = 1_024;
 pub struct EmbeddedLog {
     index: Arc<Mutex<Index>>,
     jobs: mpsc::Sender<Job>,
-    _task: Arc<Task<()>>,
 }
 
 impl EmbeddedLog {
@@ -74,8 +72,9 @@ impl EmbeddedLog {
         let physical = open_files(world, directory, file_bytes_max).await?;
         let index = physical.index.clone();
         let (jobs, receiver) = mpsc::channel(JOBS_MAX);
-        let task = world.tasks.spawn(group::run(physical, receiver, lock));
-        Ok(Self { index, jobs, _task: Arc::new(task) })
+        // Ends by itself, after its last write: ending it before that would give the lock away too early.
+        world.tasks.spawn(group::run(physical, receiver, lock)).detach();
+        Ok(Self { index, jobs })
     }
 
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Job) -> Result<T, LogError> {

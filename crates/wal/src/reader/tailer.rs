@@ -18,6 +18,7 @@ use types::time::Timestamp;
 use super::assemble::{Event, RecordReader};
 use super::state::{ReaderState, Step, Void};
 use crate::log::{Log, LogError, Reader};
+use crate::planted::Planted;
 
 /// How long an Epoch may take after a number was missing, before the sequencer is asked (`log.md` §3).
 const EPOCH_WAIT: Duration = Duration::from_secs(2);
@@ -73,6 +74,11 @@ impl Tailer {
     pub fn new(world: &World, log: Arc<dyn Log>, channel: ChannelName, start: ReaderState, surroundings: Arc<dyn Surroundings>) -> Self {
         let records = RecordReader::new(start);
         Self { world: world.clone(), log, channel, surroundings, records, reader: None, missing_since: None }
+    }
+
+    #[doc(hidden)]
+    pub fn plant(&mut self, planted: Planted) {
+        self.records.state.plant(planted);
     }
 
     /// What was read so far: position, number, epoch, clock.

@@ -121,7 +121,12 @@ impl Sequencer {
     /// # Errors
     /// See [`WriteError`]; ask again until another than `NotSequencer` or a receipt comes: it is idempotent.
     pub async fn control(&self, shard: ShardId, control: Control) -> Result<Receipt, WriteError> {
-        self.ask(|answer| Command::Control(shard, Box::new(control), answer)).await.await
+        self.submit_control(shard, control).await.await
+    }
+
+    /// [`Self::control`] without waiting for the answer.
+    pub async fn submit_control(&self, shard: ShardId, control: Control) -> Reply {
+        self.ask(|answer| Command::Control(shard, Box::new(control), answer)).await
     }
 
     /// Sees that the channel's clock reaches `timestamp`, at most a second ahead; a reader that has read to the position given has it.

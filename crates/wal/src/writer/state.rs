@@ -140,9 +140,6 @@ impl SequencerState {
     pub fn plant(&mut self, planted: Planted) {
         self.planted = planted;
         self.state.plant(planted);
-        if planted.writers_lost_at_takeover {
-            self.state.writers = Default::default();
-        }
     }
 
     /// Where it stands.

@@ -92,6 +92,9 @@ impl SequencerState {
     /// Its Epoch was read back: goes on from the number and the clock then read, and sends again what doesn't count by now.
     pub(super) fn begin_serving(&mut self) {
         self.phase = Phase::Serving;
+        if self.planted.writers_lost_at_takeover && self.own.attempt == 0 {
+            self.state.writers = Default::default();
+        }
         self.next_number = self.state.number + 1;
         self.last_timestamp = if self.planted.clock_of_epoch_only { Timestamp::ZERO } else { self.state.clock };
         self.admission.restart(&self.state.shards, self.state.clock);
