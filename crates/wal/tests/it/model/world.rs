@@ -267,12 +267,16 @@ impl Run {
     async fn send_schema(&mut self, node: usize, i: usize) {
         let version = self.meta.lock().schemas[i];
         let Some(sequencer) = &self.nodes[node].sequencer else { return };
-        let control = match version {
-            1 => Control::Create { schema: schema(1), partitions: vec![PartitionId(1)] },
-            _ => Control::Schema { schema: schema(version) },
-        };
-        let reply = sequencer.submit_control(shard(i), control).await;
-        self.controls.push(reply);
+        // Both are idempotent: whether the shard was created is the log's to say.
+        let mut controls = vec![Control::Create { schema: schema(1), partitions: vec![PartitionId(1)] }];
+        if version > 1 {
+            controls.push(Control::Schema { schema: schema(version) });
+        }
+        let sequencer = sequencer.clone();
+        for control in controls {
+            let reply = sequencer.submit_control(shard(i), control).await;
+            self.controls.push(reply);
+        }
     }
 
     async fn send(&mut self, i: usize, sequence: u64) {
