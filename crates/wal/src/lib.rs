@@ -11,6 +11,7 @@ pub mod aligned;
 pub mod checkpoint;
 pub mod conformance;
 pub mod embedded;
+pub mod kafka;
 pub mod log;
 pub mod memory;
 pub mod planted;

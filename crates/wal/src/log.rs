@@ -114,3 +114,19 @@ pub enum LogError {
     /// The channel can't be used as it is: several partitions, a retention that deletes. Says what to change.
     Misconfigured(Error),
 }
+
+impl LogError {
+    /// The error as operators and clients see it; names the channel and what is at risk.
+    pub fn to_error(&self, channel: &ChannelName) -> Error {
+        let lost = |what: String| {
+            let text = format!("log of channel {channel}: {what}: acknowledged writes may be missing: channel not available");
+            Error::new(types::Code::CHANNEL_NOT_AVAILABLE, text)
+        };
+        match self {
+            Self::Unavailable(error) | Self::Damaged(error) | Self::Misconfigured(error) => error.clone(),
+            Self::FrameTooLarge { bytes, limit } => Error::internal(format!("a log frame of {bytes} bytes, {limit} are the limit")),
+            Self::Truncated { asked, start } => lost(format!("it was cut up to {start}, {asked} is needed")),
+            Self::Shrunk { known, end } => lost(format!("it ends at {end}, it was read up to {known}")),
+        }
+    }
+}

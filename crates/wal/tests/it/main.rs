@@ -1,6 +1,7 @@
 //! Tests of the log's crate: conformance of every backend, then the protocol above them under faults.
 
 mod embedded;
+mod kafka;
 mod logs;
 mod model;
 mod sequencer;
