@@ -77,9 +77,7 @@ fn check_given(schema: &Schema, given: &[FieldData]) -> Result<()> {
     for data in given {
         let name = if is_dynamic(data) { DYNAMIC_FIELD_NAME } else { &data.field_name };
         if name == DYNAMIC_FIELD_NAME && schema.dynamic().is_none() {
-            return Err(Error::invalid(format!(
-                "without dynamic schema enabled, the field name cannot be set to {DYNAMIC_FIELD_NAME}"
-            )));
+            return Err(Error::invalid(format!("without dynamic schema enabled, the field name cannot be set to {DYNAMIC_FIELD_NAME}")));
         }
         if schema.field(name).is_none() || !seen.insert(name) {
             return Err(Error::invalid(format!("more fieldData has pass in, field name: {name}")));

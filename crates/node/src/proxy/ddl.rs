@@ -1,8 +1,8 @@
 //! Databases and collections: create, drop, describe, has, show, count.
 
+use prost::Message;
 use proto::milvus as m;
 use proto::schema::CollectionSchema;
-use prost::Message;
 use role::root::{CollectionRef, CreateCollection};
 use types::collection::{Collection, Consistency};
 use types::id::CollectionId;
@@ -38,8 +38,8 @@ fn definition(proxy: &Proxy, context: &Context, request: m::CreateCollectionRequ
     if shards > limits.shards {
         return Err(Error::invalid(format!("maximum shards's number should be limited to {}", limits.shards)));
     }
-    let wire = CollectionSchema::decode(request.schema.clone())
-        .map_err(|error| Error::invalid(format!("the schema can't be read: {error}")))?;
+    let wire =
+        CollectionSchema::decode(request.schema.clone()).map_err(|error| Error::invalid(format!("the schema can't be read: {error}")))?;
     names::collection(&request.collection_name, limits.name_bytes)?;
     if wire.description.len() > limits.description_bytes {
         let most = limits.description_bytes;

@@ -9,11 +9,11 @@ use proto::milvus as m;
 use role::query::ReadAt;
 use types::collection::Collection;
 use types::column::{Column, Values};
+use types::error::Context as _;
 use types::id::PartitionId;
 use types::record::{Body, Keys};
 use types::schema::ROW_ID_FIELD;
 use types::time::Timestamp;
-use types::error::Context as _;
 use types::{Error, Result};
 
 use super::context::Context;
@@ -64,10 +64,18 @@ struct Prepared {
     counts: Vec<(usize, u64)>,
 }
 
-async fn prepare(proxy: &Proxy, context: &Context, request: &m::DeleteRequest, collection: &std::sync::Arc<Collection>) -> Result<Prepared> {
+async fn prepare(
+    proxy: &Proxy,
+    context: &Context,
+    request: &m::DeleteRequest,
+    collection: &std::sync::Arc<Collection>,
+) -> Result<Prepared> {
     let partition = partition_of(collection, &request.partition_name)?;
     let schema = &collection.schema;
-    let plan = proxy.plans.compile(collection, &request.expr, templates(&request.expr_template_values)).context(|| "failed to create delete plan")?;
+    let plan = proxy
+        .plans
+        .compile(collection, &request.expr, templates(&request.expr_template_values))
+        .context(|| "failed to create delete plan")?;
     if plan.is_always_true() {
         return Err(Error::invalid(format!("delete plan can't be empty or always true : {}", request.expr)));
     }

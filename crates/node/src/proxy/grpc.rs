@@ -224,10 +224,7 @@ impl MilvusService for Proxy {
         self.answer("GetPersistentSegmentInfo", request, run).await
     }
 
-    async fn get_query_segment_info(
-        &self,
-        request: Request<m::GetQuerySegmentInfoRequest>,
-    ) -> Answer<m::GetQuerySegmentInfoResponse> {
+    async fn get_query_segment_info(&self, request: Request<m::GetQuerySegmentInfoRequest>) -> Answer<m::GetQuerySegmentInfoResponse> {
         self.answer("GetQuerySegmentInfo", request, |context, request| flush::query_segments(self, context, request)).await
     }
 }

@@ -132,11 +132,7 @@ pub async fn describe(proxy: &Proxy, context: Context, request: m::DescribeIndex
 }
 
 /// GetIndexStatistics: the same.
-pub async fn statistics(
-    proxy: &Proxy,
-    context: Context,
-    request: m::GetIndexStatisticsRequest,
-) -> Result<m::GetIndexStatisticsResponse> {
+pub async fn statistics(proxy: &Proxy, context: Context, request: m::GetIndexStatisticsRequest) -> Result<m::GetIndexStatisticsResponse> {
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
     let index_descriptions = descriptions(proxy, &context, &collection, &Wanted { index: &request.index_name, field: "" }).await?;
     Ok(m::GetIndexStatisticsResponse { status: Some(status::success()), index_descriptions })
@@ -188,12 +184,7 @@ fn field_of<'a>(index: &IndexStatus, schema: &'a Schema) -> Option<&'a Field> {
     schema.field_by_id(index.definition.field)
 }
 
-async fn descriptions(
-    proxy: &Proxy,
-    context: &Context,
-    collection: &Collection,
-    wanted: &Wanted<'_>,
-) -> Result<Vec<m::IndexDescription>> {
+async fn descriptions(proxy: &Proxy, context: &Context, collection: &Collection, wanted: &Wanted<'_>) -> Result<Vec<m::IndexDescription>> {
     let all = proxy.roles.index.indexes(&context.call, collection.id).await?;
     let found: Vec<_> =
         all.iter().filter(|index| wanted.is(index, &collection.schema)).map(|index| description(index, &collection.schema)).collect();
@@ -226,4 +217,3 @@ fn description(index: &IndexStatus, schema: &Schema) -> m::IndexDescription {
         max_index_version: 0,
     }
 }
-

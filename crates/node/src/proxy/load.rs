@@ -190,7 +190,8 @@ fn check_fields(collection: &Collection, fields: &[String]) -> Result<()> {
         return Err(Error::invalid(format!("failed to get field schema by name: fieldName({unknown}) not found")));
     }
     let is_named = |name: &str| fields.iter().any(|field| field == name);
-    let needed = [(FieldKind::Primary, "primary key"), (FieldKind::PartitionKey, "partition key"), (FieldKind::ClusteringKey, "clustering key")];
+    let needed =
+        [(FieldKind::Primary, "primary key"), (FieldKind::PartitionKey, "partition key"), (FieldKind::ClusteringKey, "clustering key")];
     for (kind, what) in needed {
         if let Some(field) = schema.fields.iter().find(|field| field.kind == kind && !is_named(&field.name)) {
             return Err(Error::invalid(format!("load field list {fields:?} does not contain {what} field {}", field.name)));

@@ -96,9 +96,7 @@ pub fn refuse_with_key(collection: &Collection, what: &str) -> Result<()> {
 /// Refuses names of partitions where a key routes.
 pub fn refuse_names_with_key(collection: &Collection, named: bool) -> Result<()> {
     match collection.schema.partition_key() {
-        Some(_) if named => {
-            Err(Error::invalid("not support manually specifying the partition names if partition key mode is used"))
-        }
+        Some(_) if named => Err(Error::invalid("not support manually specifying the partition names if partition key mode is used")),
         _ => Ok(()),
     }
 }

@@ -52,8 +52,9 @@ impl Freshness {
         }
         let level = match self.use_default {
             true => collection,
-            false => Consistency::from_number(self.level)
-                .ok_or_else(|| Error::invalid(format!("invalid consistency level: {}", self.level)))?,
+            false => {
+                Consistency::from_number(self.level).ok_or_else(|| Error::invalid(format!("invalid consistency level: {}", self.level)))?
+            }
         };
         // Requests of SDKs that know no levels carry level 0 and a timestamp.
         let named = !self.use_default && matches!(level, Consistency::Strong | Consistency::Customized);

@@ -244,7 +244,9 @@ fn max_length(name: &str, params: &BTreeMap<String, String>, rules: &Rules<'_>) 
     let most = rules.limits.varchar_bytes;
     match text.trim().parse::<i64>() {
         Ok(length) if (1..=most).contains(&length) => Ok(length as u32),
-        _ => Err(Error::invalid(format!("the maximum length specified for the field({name}) should be in (0, {most}], but got {text} instead"))),
+        _ => Err(Error::invalid(format!(
+            "the maximum length specified for the field({name}) should be in (0, {most}], but got {text} instead"
+        ))),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Search: the nearest rows of each query vector, over all shards.
 
 use bytes::{Bytes, BytesMut};
+use prost::Message;
 use proto::common::{PlaceholderGroup, PlaceholderType};
 use proto::milvus as m;
 use proto::schema::SearchResultData;
-use prost::Message;
 use role::query::{SearchRequest, SearchResponse};
 use types::batch::Batch;
 use types::buffer::Buffer;
@@ -105,9 +105,7 @@ fn vector_field<'a>(schema: &'a Schema, name: Option<&str>) -> Result<&'a Field>
     };
     match schema.field(name) {
         None => Err(Error::invalid(format!("failed to get field schema by name: fieldName({name}) not found"))),
-        Some(field) if !field.data_type.is_vector() => {
-            Err(Error::invalid(format!("field ({name}) to search is not of vector data type")))
-        }
+        Some(field) if !field.data_type.is_vector() => Err(Error::invalid(format!("field ({name}) to search is not of vector data type"))),
         Some(field) => Ok(field),
     }
 }

@@ -172,7 +172,9 @@ async fn prepare(
     let limits = proxy.config.limits.clone();
     let default_partition = proxy.config.default_partition.clone();
     let bytes = weight(&job.fields);
-    let work = move || encode(&Making { job: &job, collection: &collection, limits: &limits, default_partition: &default_partition }, drawn.as_deref());
+    let work = move || {
+        encode(&Making { job: &job, collection: &collection, limits: &limits, default_partition: &default_partition }, drawn.as_deref())
+    };
     if bytes <= INLINE_BYTES_MAX { work() } else { proxy.world.cpu.run(work).await }
 }
 
@@ -221,7 +223,10 @@ fn encode(making: &Making<'_>, drawn: Option<&[i64]>) -> Result<Prepared> {
     let batch = columns::batch(&expected, &job.fields)?;
     if batch.bytes() > WRITE_BYTES_MAX {
         let bytes = batch.bytes();
-        return Err(Error::new(Code::PARAMETER_TOO_LARGE, format!("{bytes} bytes in one request, {WRITE_BYTES_MAX} are allowed: parameter too large")));
+        return Err(Error::new(
+            Code::PARAMETER_TOO_LARGE,
+            format!("{bytes} bytes in one request, {WRITE_BYTES_MAX} are allowed: parameter too large"),
+        ));
     }
     let new_keys = batch.column(schema.primary().id).ok_or_else(|| Error::internal("a batch without keys"))?;
     let old_keys = match (job.upsert, drawn) {
