@@ -106,6 +106,16 @@ impl Container {
         Ok(bytes)
     }
 
+    /// Where the table keeps each section's checksum, and what it should be: for fuzz targets.
+    pub fn checksums(&self, file: &[u8]) -> Vec<(usize, u32)> {
+        let table = HEADER_BYTES + 8 + self.attributes.len();
+        let of = |(i, section): (usize, &Section)| {
+            let bytes = &file[section.offset as usize..(section.offset + section.length) as usize];
+            (table + i * ENTRY_BYTES + 4, crc32c::crc32c(bytes))
+        };
+        self.sections.iter().enumerate().map(of).collect()
+    }
+
     fn find(&self, blob: &dyn Blob, id: u32) -> Result<&Section> {
         let section = self.sections.iter().find(|section| section.id == id);
         section.ok_or_else(|| Error::corrupt(format!("{}: it has no section {id}", blob.name())))

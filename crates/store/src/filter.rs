@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn no_key_is_missed_and_few_strangers_pass() {
         for count in [0usize, 1, 17, 20_000] {
-            let filter = build((0..count as i64).map(|key| hash(KeyRef::Int(key))));
+            let filter = build((0..count).map(|key| hash(KeyRef::Int(key as i64))));
             assert!((0..count as i64).all(|key| may_contain(&filter, hash(KeyRef::Int(key)))));
             let strangers = (1_000_000..1_020_000).filter(|&key| may_contain(&filter, hash(KeyRef::Int(key)))).count();
             assert!(strangers < 200, "{strangers} of 20,000 strangers pass a filter of {count}");
@@ -73,6 +73,6 @@ mod tests {
     #[test]
     fn hashes_are_stable() {
         assert_eq!(hash(KeyRef::Int(1)), xxh3_64(&[1, 0, 0, 0, 0, 0, 0, 0]));
-        assert_eq!(hash(KeyRef::String("key")), 0x2d74_28a7_e5f0_ffac);
+        assert_eq!(hash(KeyRef::String("key")), 0xbbea_0d63_a051_65e3);
     }
 }

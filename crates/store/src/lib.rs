@@ -14,12 +14,18 @@
 //! Start at [`object`] for the boundary, [`manifest`] for what a shard is made of, [`segment_file`] for rows. Bytes are described in
 //! `docs/formats/`.
 
+pub mod cache;
 mod container;
+pub mod delete_file;
 mod filter;
 mod frame;
+pub mod fuzz;
 pub mod manifest;
+mod mmap;
 pub mod name;
 pub mod object;
 pub mod reference;
 pub mod segment_file;
+mod sorted_keys;
+pub mod source;
 mod wire;

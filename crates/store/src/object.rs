@@ -6,14 +6,28 @@
 //! - listing is complete for objects whose put was answered before;
 //! - nothing uses conditional overwrite: no object is ever written twice under one name (rule 3).
 //!
-//! Names are `/`-separated, relative to the store's root (`<rootPath>/elanus`), without `.`, `..` or empty parts.
+//! Names are `/`-separated, relative to the store's root (`<rootPath>/elanus`); [`check_name`] says what else they may not be. No name
+//! is another's beginning up to a `/`: a local directory can't hold both.
+//!
+//! Implementations: [`memory`], [`local`], [`s3`]; [`decorate`] wraps one in faults, latency or counters.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use types::Error;
+use types::{Code, Error};
+
+pub mod conformance;
+pub mod decorate;
+pub mod local;
+pub mod memory;
+pub mod s3;
+
+/// Bytes of a name; S3 allows 1,024 with the root before it.
+pub const NAME_BYTES_MAX: usize = 768;
+/// Bytes of one part of a name: what file systems allow.
+pub const NAME_PART_BYTES_MAX: usize = 255;
 
 /// Objects under names.
 #[async_trait]
@@ -42,7 +56,7 @@ pub trait Store: Send + Sync {
     /// Removes an object; an absent one is no error.
     async fn delete(&self, name: &str) -> Result<(), StoreError>;
 
-    /// The object mapped into memory where it lies, if the store can: only a local one can.
+    /// The object mapped into memory where it lies, if the store can: a local one and one in memory can.
     async fn map(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
 }
 
@@ -70,4 +84,88 @@ pub enum StoreError {
     Unavailable(Error),
     /// The store can't be used as it is (bucket, keys): says what to change.
     Misconfigured(Error),
+}
+
+impl StoreError {
+    /// The error as other roles and clients see it.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Missing(name) => {
+                Error::new(types::Code::IO_FAILED, format!("object {name} is missing: what refers to it can't be read: IO failed"))
+            }
+            Self::Exists(name) => Error::internal(format!("the name {name} is used twice")),
+            Self::Damaged(error) | Self::Unavailable(error) | Self::Misconfigured(error) => error,
+        }
+    }
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "object {name} is missing"),
+            Self::Exists(name) => write!(f, "object {name} is there already"),
+            Self::Damaged(error) | Self::Unavailable(error) | Self::Misconfigured(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(_) => Self::new(Code::KEY_NOT_FOUND, format!("{error}: key not found")),
+            StoreError::Exists(_) => Self::new(Code::IO_FAILED, format!("{error}: IO failed")),
+            StoreError::Damaged(error) | StoreError::Unavailable(error) | StoreError::Misconfigured(error) => error,
+        }
+    }
+}
+
+/// Whether a name can be one in every store.
+///
+/// # Errors
+/// [`StoreError::Misconfigured`], saying what is wrong: names come from our ids and from the operator's prefixes.
+pub fn check_name(name: &str) -> Result<(), StoreError> {
+    let wrong = |what: &str| Err(StoreError::Misconfigured(Error::invalid(format!("object name {name:?} {what}"))));
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return wrong("is empty or too long");
+    }
+    if name.chars().any(|c| c.is_control() || c == '\\') {
+        return wrong("has a control character or a backslash");
+    }
+    if name.split('/').any(|part| matches!(part, "" | "." | "..") || part.len() > NAME_PART_BYTES_MAX) {
+        return wrong("has an empty, relative or too long part");
+    }
+    // The local store keeps its unfinished files there.
+    if name.starts_with('.') {
+        return wrong("begins with a dot");
+    }
+    Ok(())
+}
+
+/// A prefix is a name, or nothing: everything.
+fn check_prefix(prefix: &str) -> Result<(), StoreError> {
+    if prefix.is_empty() { Ok(()) } else { check_name(prefix) }
+}
+
+/// The error of a range that ends beyond an object's end.
+fn beyond_the_end(name: &str, range: &Range<u64>, length: u64) -> StoreError {
+    StoreError::Damaged(Error::corrupt(format!("{name}: bytes {}..{} are outside of its {length}", range.start, range.end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_store_could_hold_are_refused() {
+        for name in ["a", "a/b", "a.b/..c", "a b/%41?#*", "漢字/ü"] {
+            check_name(name).expect(name);
+        }
+        let long = ["x"; 400].join("/");
+        let part = "x".repeat(256);
+        for name in ["", "/", "/a", "a/", "a//b", "a/./b", "..", "a/..", "a\nb", "a\\b", ".partial/a", &long, &part] {
+            assert!(matches!(check_name(name), Err(StoreError::Misconfigured(_))), "{name}");
+        }
+    }
 }

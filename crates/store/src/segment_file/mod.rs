@@ -14,6 +14,7 @@
 mod arrow;
 mod blocks;
 mod cache;
+pub(crate) mod fuzz;
 mod keys;
 mod page;
 mod reader;

@@ -20,7 +20,7 @@ pub const ZONE_ROWS: usize = 4_096;
 /// Bytes of a text that bounds keep.
 pub const BOUND_BYTES_MAX: usize = 64;
 
-const FORMAT: Format = Format { name: "statistics file", magic: *b"ELS1", newest: 1, oldest: 1, body_bytes_max: 256 << 20 };
+pub(crate) const FORMAT: Format = Format { name: "statistics file", magic: *b"ELS1", newest: 1, oldest: 1, body_bytes_max: 256 << 20 };
 
 /// What is known of a segment without reading its rows.
 #[derive(Clone, PartialEq, Debug)]

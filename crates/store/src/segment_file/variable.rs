@@ -31,10 +31,12 @@ use super::page::{self, Page, PageFormat};
 
 /// Rows of a page.
 pub const PAGE_ROWS_MAX: usize = 1_024;
-/// Bytes at which a page ends, whatever its rows.
+/// Bytes at which a page ends, whatever its rows. The batch that reaches them is still in it.
 const PAGE_BYTES: usize = 64 << 10;
 /// Bytes of one value: bounds what reading one row may cost.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Rows after which the writer looks whether a page is full.
+const BATCH_ROWS: usize = 64;
 /// Rows handed to the writer at once.
 const WRITE_ROWS: usize = 8 * PAGE_ROWS_MAX;
 const ZSTD_LEVEL: i32 = 3;
@@ -62,8 +64,9 @@ fn write(columns: &[&Column]) -> std::result::Result<Vec<u8>, ParquetError> {
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::PLAIN)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
-        .set_write_batch_size(PAGE_ROWS_MAX)
+        // A page ends after the batch with which it reaches its limit.
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX - BATCH_ROWS + 1)
+        .set_write_batch_size(BATCH_ROWS)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_max_row_group_row_count(None)
         .set_created_by("elanus".to_owned())

@@ -1,0 +1,9 @@
+//! Stores around stores: faults for simulations, latency for experiments, counters for operators.
+
+mod fault;
+mod latency;
+mod metered;
+
+pub use fault::{FaultStore, Faults};
+pub use latency::{Latency, LatencyStore};
+pub use metered::{MeteredStore, Operation, Usage};

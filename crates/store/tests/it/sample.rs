@@ -1,0 +1,148 @@
+//! Rows of every type, the same for the same seed, whatever becomes of the random generators of others: golden files hold them.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use store::manifest::{FileKind, Origin, Segment};
+use store::segment_file::{EncodedSegment, NewSegment, PageCache, SegmentReader, SegmentRows, encode};
+use types::batch::Batch;
+use types::bitset::Bitset;
+use types::blob::{Blob, MemoryBlob};
+use types::column::{Column, Values};
+use types::id::{CollectionId, FieldId, PartitionId, SegmentId};
+use types::schema::{DataType, Field, FieldKind, Schema};
+use types::time::Timestamp;
+
+pub const COLLECTION: CollectionId = CollectionId(7);
+pub const SEGMENT: SegmentId = SegmentId(9);
+pub const DIMENSION: usize = 6;
+
+/// What primary keys are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyType {
+    Int,
+    Text,
+}
+
+/// SplitMix64.
+pub struct Draw(pub Cell<u64>);
+
+impl Draw {
+    pub fn u64(&self) -> u64 {
+        self.0.set(self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.0.get();
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&self, bound: u64) -> u64 {
+        self.u64() % bound
+    }
+
+    /// One in three.
+    pub fn third(&self) -> bool {
+        self.below(3) == 0
+    }
+}
+
+pub fn field(id: i64, name: &str, data_type: DataType) -> Field {
+    Field {
+        id: FieldId(id),
+        name: name.into(),
+        description: String::new(),
+        data_type,
+        kind: FieldKind::Plain,
+        auto_id: false,
+        nullable: false,
+        default: None,
+        dimension: data_type.is_vector().then_some(DIMENSION as u32),
+        max_length: (data_type == DataType::VarChar).then_some(65_535),
+        type_params: Default::default(),
+    }
+}
+
+/// Fields 100 (key), then two of every type: 101… not null, 201… nullable.
+pub fn schema(keys: KeyType) -> Schema {
+    let key_type = if keys == KeyType::Int { DataType::Int64 } else { DataType::VarChar };
+    let mut fields = vec![Field { kind: FieldKind::Primary, ..field(100, "key", key_type) }];
+    for (i, data_type) in DataType::ALL.into_iter().enumerate() {
+        fields.push(field(101 + i as i64, data_type.name(), data_type));
+        fields.push(Field { nullable: true, ..field(201 + i as i64, &format!("{data_type} or null"), data_type) });
+    }
+    Schema { version: 3, fields }
+}
+
+/// `rows` rows in a few partitions; a third of nullable values is null.
+pub fn rows(schema: &Schema, rows: usize, seed: u64) -> SegmentRows {
+    let random = Draw(Cell::new(seed));
+    let columns = schema.fields.iter().map(|field| column(field, rows, &random)).collect();
+    let mut partitions: Vec<PartitionId> = (0..rows).map(|_| PartitionId(40 + random.below(4) as i64)).collect();
+    partitions.sort();
+    let timestamps = (0..rows).map(|_| Timestamp(1_000 + random.below(1 << 40))).collect();
+    SegmentRows { batch: Batch::new(rows, columns), timestamps, partitions }
+}
+
+fn column(field: &Field, rows: usize, random: &Draw) -> Column {
+    let validity = field.nullable.then(|| Bitset::from_fn(rows, |_| !random.third()));
+    let present = |row: usize| validity.as_ref().is_none_or(|validity| validity.get(row));
+    let number = |row: usize| if present(row) { random.u64() } else { 0 };
+    // A few texts in a hundred are large, one in ten is empty.
+    let text = |row: usize| match random.below(100) {
+        _ if !present(row) => String::new(),
+        0..3 => format!("{row}-ü").repeat(2_000),
+        3..13 => String::new(),
+        _ => format!("text {} of {row}", random.below(1_000_000)),
+    };
+    let values = match field.data_type {
+        DataType::Bool => Values::Bool((0..rows).map(|row| (number(row) % 2) as u8).collect::<Vec<_>>().into()),
+        DataType::Int8 => Values::Int8((0..rows).map(|row| number(row) as i8).collect::<Vec<_>>().into()),
+        DataType::Int16 => Values::Int16((0..rows).map(|row| number(row) as i16).collect::<Vec<_>>().into()),
+        DataType::Int32 => Values::Int32((0..rows).map(|row| number(row) as i32).collect::<Vec<_>>().into()),
+        DataType::Int64 => Values::Int64((0..rows).map(|row| number(row) as i64).collect::<Vec<_>>().into()),
+        DataType::Float => Values::Float((0..rows).map(|row| (number(row) % 1_000) as f32 / 8.0).collect::<Vec<_>>().into()),
+        DataType::Double => Values::Double((0..rows).map(|row| (number(row) % 1_000) as f64 / 8.0).collect::<Vec<_>>().into()),
+        DataType::VarChar => Values::VarChar((0..rows).map(text).collect()),
+        DataType::Json => {
+            Values::Json((0..rows).map(|row| if present(row) { format!("{{\"a\":{row}}}") } else { String::new() }).collect())
+        }
+        DataType::FloatVector => {
+            let slots = validity.as_ref().map_or(rows, Bitset::count_ones);
+            let data: Vec<f32> = (0..slots * DIMENSION).map(|_| random.below(2_000) as f32 / 1_000.0 - 1.0).collect();
+            Values::FloatVector { dimension: DIMENSION, data: data.into() }
+        }
+    };
+    Column { field: field.id, validity, values }
+}
+
+pub fn new_segment(schema: &Schema) -> NewSegment<'_> {
+    NewSegment { collection: COLLECTION, id: SEGMENT, schema, deletes_applied_to: Timestamp(55), origin: Origin::Flush, clustered_by: None }
+}
+
+pub fn encoded(schema: &Schema, rows: &SegmentRows) -> EncodedSegment {
+    encode(&new_segment(schema), rows).expect("the rows are of the schema")
+}
+
+/// The objects as blobs by kind.
+pub fn blobs(segment: &Segment, objects: &[(String, Bytes)]) -> Vec<(FileKind, Arc<dyn Blob>)> {
+    let named = |name: &str| objects.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.clone());
+    let blob = |name: &str| Arc::new(MemoryBlob::new(name, named(name).expect("every file has its object"))) as Arc<dyn Blob>;
+    segment.files.iter().map(|file| (file.kind, blob(&file.object.name))).collect()
+}
+
+pub fn open(encoded: &EncodedSegment, schema: &Schema) -> types::Result<SegmentReader> {
+    SegmentReader::open(&encoded.segment, schema, blobs(&encoded.segment, &encoded.objects), &PageCache::new(1 << 20))
+}
+
+/// Equal values, whatever lies in null slots; an all-set validity is none.
+pub fn assert_same(found: &Column, expected: &Column, what: &str) {
+    let rows = expected.rows();
+    assert_eq!(found.rows(), rows, "{what}: rows");
+    assert_eq!(found.field, expected.field, "{what}: field");
+    for row in 0..rows {
+        assert_eq!(found.is_valid(row), expected.is_valid(row), "{what}: whether row {row} is null");
+    }
+    let present: Vec<u32> = (0..rows as u32).filter(|&row| expected.is_valid(row as usize)).collect();
+    assert_eq!(found.take(&present).values, expected.take(&present).values, "{what}");
+}
