@@ -13,5 +13,6 @@ pub mod context;
 pub mod data;
 pub mod index;
 pub mod query;
+pub mod reconcile;
 pub mod root;
 mod view;

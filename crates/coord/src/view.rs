@@ -106,7 +106,7 @@ async fn reload(catalog: &Catalog, loaded: &RwLock<Loaded>, raise: &watch::Sende
 pub(crate) fn meta_error(error: MetaError) -> Error {
     match error {
         MetaError::Refused => Error::new(Code::UNSUPPORTED, "the catalog was changed at the same time: unsupported operation"),
-        MetaError::TooLarge { operations } => Error::internal(format!("a transaction of {operations} operations")),
+        MetaError::TooLarge { operations, bytes } => Error::internal(format!("a transaction of {operations} operations and {bytes} bytes")),
         MetaError::Compacted | MetaError::LeaseLost => Error::new(Code::SERVICE_UNAVAILABLE, "meta: service unavailable"),
         MetaError::Unavailable(error) | MetaError::Damaged(error) => error,
     }

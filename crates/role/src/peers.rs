@@ -34,6 +34,11 @@ impl Peers {
         *self.own.lock() = own;
     }
 
+    /// Adds the process's own proxy, which starts after the others.
+    pub fn set_own_proxy(&self, proxy: Arc<dyn Proxy>) {
+        self.own.lock().proxy = Some(proxy);
+    }
+
     /// The peer at an address.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! querycoord and querynode: what is served where, searches and queries.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -77,6 +76,8 @@ pub struct ServeShard {
     pub partitions: Option<Vec<PartitionId>>,
     /// Index definitions, so that a search of an unindexed segment knows the metric.
     pub indexes: Vec<IndexDefinition>,
+    /// The manifest to go over to, or a later one.
+    pub manifest: u64,
 }
 
 /// The worker that answers.
@@ -142,8 +143,8 @@ pub struct SearchRequest {
     pub limit: usize,
     /// What the client expects the metric to be, if it says.
     pub metric: Option<Metric>,
-    /// Search parameters: `ef`, `nprobe`, …
-    pub params: BTreeMap<String, String>,
+    /// Search parameters as the client's JSON has them: `ef`, `nprobe`, …
+    pub params: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The nearest rows of one shard for each query.

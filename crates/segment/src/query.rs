@@ -22,7 +22,7 @@ pub struct Query<'a> {
     pub filter: &'a Plan,
     /// Only these partitions.
     pub partitions: Option<&'a [PartitionId]>,
-    /// The snapshot; at or below the version's clock.
+    /// The snapshot: at or below the channel's clock as it was before the version was taken.
     pub at: Timestamp,
     /// Only rows in segments.
     pub ignore_growing: bool,
@@ -56,7 +56,7 @@ pub fn count(version: &Version, query: &Query<'_>, pool: &CpuPool) -> Result<u64
 pub fn rows(version: &Version, query: &Query<'_>, limit: Option<usize>, pool: &CpuPool) -> Result<Vec<Row>> {
     let parts = version.parts(query.ignore_growing);
     let key_field = version.state.schema.primary().id;
-    let found = pool.for_each(parts.len(), |i| {
+    let found: Vec<Result<Vec<Row>>> = pool.for_each(parts.len(), |i| {
         let rows = match point_lookup(version, query, &parts[i])? {
             Some(rows) => rows,
             None => kept(version, query, &parts[i])?.iter_ones().map(|row| row as u32).collect(),

@@ -59,7 +59,11 @@ impl Port {
 
     /// Serves until a stop is asked for, then lets open requests end for at most `grace`.
     pub async fn serve(self, world: World, router: Router, grace: Duration) {
-        let router = router.fallback(not_found);
+        self.serve_without_fallback(world, router.fallback(not_found), grace).await;
+    }
+
+    /// As [`Self::serve`], for routes that answer what is unknown themselves.
+    pub async fn serve_without_fallback(self, world: World, router: Router, grace: Duration) {
         let graceful = GracefulShutdown::new();
         let builder = builder();
         loop {

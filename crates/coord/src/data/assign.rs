@@ -30,30 +30,38 @@ pub(super) fn plan(channels: &[ChannelName], assigned: &BTreeMap<ChannelName, No
     moves
 }
 
-/// Carries the plan out.
+/// Assignments of one transaction: each takes a condition and a change.
+const ASSIGNMENTS_MAX: usize = 24;
+
+/// Carries the plan out: one new process epoch for all channels that move now.
 pub(super) async fn channels(context: &Context, call: &Call) -> Result<()> {
     let all: Vec<ChannelName> = (0..context.settings.channels).map(|n| ChannelName::numbered(&context.settings.channel_prefix, n)).collect();
     let assigned = context.view.read(|loaded| loaded.assignments.clone());
     let current = assigned.iter().map(|(channel, found)| (channel.clone(), found.value.node)).collect();
     let members = context.members.read().data_nodes.clone();
     let live: Vec<NodeId> = members.iter().map(|member| member.node).collect();
-    let mut failed = None;
-    for (channel, node) in plan(&all, &current, &live) {
-        let old = assigned.get(&channel);
-        let process = next_process_epoch(&**context.view.catalog().meta()).await.map_err(meta_error)?;
-        let new = Assignment { channel: channel.clone(), node, process };
-        context.commit(context.change().assign(old, &new)).await?;
-        let member = members.iter().find(|member| member.node == node).expect("planned from the members");
-        let told = match context.peers.data_node(&member.address) {
-            Ok(data_node) => data_node.assign(call, &channel, process).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = told {
-            tracing::warn!(%channel, %node, %error, "a sequencer couldn't be told of its channel");
-            failed.get_or_insert(error);
-        }
+    let moves = plan(&all, &current, &live);
+    if moves.is_empty() {
+        return Ok(());
     }
-    failed.map_or(Ok(()), Err)
+    let process = next_process_epoch(&**context.view.catalog().meta()).await.map_err(meta_error)?;
+    for batch in moves.chunks(ASSIGNMENTS_MAX) {
+        let change = batch.iter().fold(context.change(), |change, (channel, node)| {
+            change.assign(assigned.get(channel), &Assignment { channel: channel.clone(), node: *node, process })
+        });
+        context.commit(change).await?;
+    }
+    let told = moves.iter().map(|(channel, node)| {
+        let member = members.iter().find(|member| member.node == *node).expect("planned from the members");
+        async move {
+            let told = match context.peers.data_node(&member.address) {
+                Ok(data_node) => data_node.assign(call, channel, process).await,
+                Err(error) => Err(error),
+            };
+            told.inspect_err(|error| tracing::warn!(%channel, %node, %error, "a sequencer couldn't be told of its channel"))
+        }
+    });
+    futures::future::join_all(told).await.into_iter().collect()
 }
 
 #[cfg(test)]

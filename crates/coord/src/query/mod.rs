@@ -94,6 +94,7 @@ impl Query {
                     channel: channel.clone(),
                     partitions: load.partitions.clone(),
                     indexes: indexes.clone(),
+                    manifest: loaded.shards.get(&shard).map_or(0, |found| found.value.version()),
                 })
             });
             shards.collect()

@@ -216,9 +216,7 @@ impl wire_proto::data_coord_server::DataCoord for Adapter<dyn DataCoord> {
 
 #[tonic::async_trait]
 impl wire_proto::data_node_server::DataNode for Adapter<dyn DataNode> {
-    type OpenStreamStream = BoxStream<'static, Result<Envelope, Status>>;
-
-    async fn open_stream(&self, request: Request<Streaming<StreamMessage>>) -> Result<Response<Self::OpenStreamStream>, Status> {
+    async fn open_stream(&self, request: Request<Streaming<StreamMessage>>) -> Result<Response<BoxStream<'static, Result<Envelope, Status>>>, Status> {
         serve_stream(&self.world, self.role.clone(), request.into_inner()).await.map(Response::new)
     }
 

@@ -75,7 +75,7 @@ struct SearchHead {
     dimension: usize,
     limit: usize,
     metric: Option<Metric>,
-    params: std::collections::BTreeMap<String, String>,
+    params: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Wire for SearchRequest {

@@ -1,0 +1,102 @@
+//! The loop that brings what is to what is wanted: after each change of the catalog, and now and then in case something failed.
+//!
+//! Each round plans anew from what is there, so a round that fails is repeated by the next one and nothing is remembered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use role::Call;
+
+use crate::context::Context;
+use crate::data::Data;
+use crate::index::Index;
+use crate::query::Query;
+use crate::root::Root;
+
+/// Between two rounds without a change: what failed is tried again, garbage whose grace is over goes.
+const IDLE_ROUND: Duration = Duration::from_secs(15);
+/// After a round that failed.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long one round's calls may take.
+const ROUND_MAX: Duration = Duration::from_secs(60);
+
+/// The coordinators of a process.
+#[derive(Clone)]
+pub struct Coordinators {
+    /// What they share.
+    pub context: Context,
+    /// rootcoord.
+    pub root: Arc<Root>,
+    /// datacoord.
+    pub data: Arc<Data>,
+    /// querycoord.
+    pub query: Arc<Query>,
+    /// indexcoord.
+    pub index: Arc<Index>,
+}
+
+impl Coordinators {
+    /// All four over one context.
+    pub fn new(context: Context) -> Self {
+        let data = Arc::new(Data::new(context.clone()));
+        Self {
+            root: Arc::new(Root::new(context.clone())),
+            query: Arc::new(Query::new(context.clone())),
+            index: Arc::new(Index::new(context.clone(), data.clone())),
+            data,
+            context,
+        }
+    }
+
+    /// Starts the loops; they end with the process's tasks.
+    pub fn run(&self) {
+        let world = &self.context.world;
+        world.tasks.spawn(rounds(self.clone(), "serving", Self::serving_round)).detach();
+        world.tasks.spawn(rounds(self.clone(), "building", Self::building_round)).detach();
+        world.tasks.spawn(rounds(self.clone(), "operations", Self::operations_round)).detach();
+    }
+
+    async fn serving_round(self) -> types::Result<()> {
+        let call = Call::within(&self.context.world, ROUND_MAX, "reconcile");
+        self.data.assign_channels(&call).await?;
+        self.query.reconcile(&call).await
+    }
+
+    async fn building_round(self) -> types::Result<()> {
+        self.index.build_missing().await.map(drop)
+    }
+
+    async fn operations_round(self) -> types::Result<()> {
+        let call = Call::within(&self.context.world, ROUND_MAX, "resume");
+        let resumed = self.root.resume(&call).await;
+        self.data.collect_garbage().await?;
+        resumed
+    }
+}
+
+async fn rounds<F>(coordinators: Coordinators, name: &'static str, round: impl Fn(Coordinators) -> F)
+where
+    F: Future<Output = types::Result<()>>,
+{
+    let clock = coordinators.context.world.clock.clone();
+    let tasks = coordinators.context.world.tasks.clone();
+    let mut changes = coordinators.context.view.changes();
+    while !tasks.is_stopping() {
+        // Changes that come during the round make another one.
+        changes.mark_unchanged();
+        let failed = match round(coordinators.clone()).await {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::info!(round = name, %error, "something isn't as wanted yet");
+                true
+            }
+        };
+        let wait = if failed { RETRY } else { IDLE_ROUND };
+        tokio::select! {
+            biased;
+            () = tasks.stopping() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            () = clock.sleep(wait) => {}
+        }
+    }
+}

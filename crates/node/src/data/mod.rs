@@ -1,0 +1,167 @@
+//! datanode: sequences its channels, writes their shards' rows to segments, keeps checkpoints.
+//!
+//! Start at [`DataNodeRole`]; [`sequencing`] takes up a channel, [`flush`] writes segments, [`upkeep`] decides when.
+
+mod flush;
+mod sequencing;
+mod stream;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::World;
+use parking_lot::Mutex;
+use role::Call;
+use role::data::{DataCoord, DataNode, Placed, WriteStream};
+use tokio::sync::Notify;
+use types::id::{ChannelName, PartitionId, ShardId, WriterId};
+use types::position::Position;
+use types::record::Control;
+use types::time::Timestamp;
+use types::{Code, Error, Result};
+use wal::log::Log;
+use wal::reader::Acknowledged;
+use wal::writer::Sequencer;
+
+use crate::channel::Channels;
+use crate::opener::Opener;
+use crate::refresh::Refresher;
+
+pub use upkeep::Limits;
+
+/// How long calls of the node's own to coordinators may take.
+const COORDINATOR_MAX: Duration = Duration::from_secs(30);
+
+/// What a data node is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The world.
+    pub world: World,
+    /// Where records go.
+    pub log: Arc<dyn Log>,
+    /// Who moves manifests and checkpoints.
+    pub coordinator: Arc<dyn DataCoord>,
+    /// Where ids of segments come from.
+    pub root: Arc<dyn role::root::RootCoord>,
+    /// The process's channels, shared with its query node.
+    pub channels: Arc<Channels>,
+    /// Opens segments, and has the store.
+    pub opener: Opener,
+    /// Takes shards over to new manifests.
+    pub refresher: Arc<Refresher>,
+    /// When to flush.
+    pub limits: Limits,
+}
+
+/// The data node of a process.
+pub struct DataNodeRole {
+    parts: Parts,
+    sequencers: Mutex<BTreeMap<ChannelName, Assigned>>,
+    /// A flush of one shard at a time.
+    turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Something was written: upkeep looks whether a flush is due.
+    written: Notify,
+}
+
+#[derive(Clone)]
+struct Assigned {
+    process: u64,
+    sequencer: Sequencer,
+}
+
+impl DataNodeRole {
+    /// A node without channels, and its upkeep.
+    pub fn start(parts: Parts) -> Arc<Self> {
+        let role = Arc::new(Self { parts, sequencers: Mutex::default(), turns: Mutex::default(), written: Notify::new() });
+        role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
+        role
+    }
+
+    fn sequencer(&self, channel: &ChannelName) -> Result<Sequencer> {
+        let found = self.sequencers.lock().get(channel).map(|assigned| assigned.sequencer.clone());
+        found.ok_or_else(|| Error::about(Code::CHANNEL_MISROUTED, &[("channel", channel)]))
+    }
+
+    /// A call of the node's own.
+    fn own_call(&self, what: &str) -> Call {
+        Call::within(&self.parts.world, COORDINATOR_MAX, what)
+    }
+
+    /// Waits until every channel that is assigned here is read to its end and serves.
+    ///
+    /// # Errors
+    /// A channel that stopped, by name and reason; the call's deadline.
+    pub async fn ready(&self, call: &Call) -> Result<()> {
+        let assigned: Vec<(ChannelName, Sequencer)> =
+            self.sequencers.lock().iter().map(|(name, assigned)| (name.clone(), assigned.sequencer.clone())).collect();
+        for (name, sequencer) in assigned {
+            call.bound("the log's end", async { sequencer.serving().await.map_err(|why| stopped(&name, &why)) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Flushes everything and writes checkpoints: a start after it replays nothing.
+    pub async fn settle(&self) {
+        for channel in self.parts.channels.all() {
+            for (_, shard) in channel.holding() {
+                if let Err(error) = flush::shard(self, shard).await {
+                    tracing::warn!(%shard, %error, "a shard wasn't flushed at the end: its log is read again at the next start");
+                }
+            }
+            if let Err(error) = upkeep::checkpoint(self, channel.name()).await {
+                tracing::warn!(channel = %channel.name(), %error, "no checkpoint was written at the end");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl DataNode for DataNodeRole {
+    async fn open_stream(&self, _call: &Call, channel: &ChannelName, writer: WriterId) -> Result<WriteStream> {
+        Ok(stream::open(&self.parts.world, self.sequencer(channel)?, writer))
+    }
+
+    async fn control(&self, call: &Call, channel: &ChannelName, shard: ShardId, control: Control) -> Result<Placed> {
+        let sequencer = self.sequencer(channel)?;
+        let written = async { sequencer.control(shard, control).await.map_err(|error| error.to_error()) };
+        let receipt = call.bound("a control record", written).await?;
+        Ok(Placed { position: receipt.position, epoch: receipt.epoch, number: receipt.number, timestamp: receipt.timestamp })
+    }
+
+    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<Position> {
+        let sequencer = self.sequencer(channel)?;
+        // The process that sequences alone has applied what it acknowledged; others prove by an append that they still sequence.
+        let acknowledged: Acknowledged = if self.parts.limits.alone {
+            call.bound("the sequencer's start", async { sequencer.serving().await.map_err(|why| stopped(channel, &why)) }).await?;
+            sequencer.acknowledged().map_err(|error| error.to_error())?
+        } else {
+            call.bound("a barrier", async { sequencer.barrier().await.map_err(|error| error.to_error()) }).await?
+        };
+        Ok(acknowledged.position)
+    }
+
+    async fn advance_clock(&self, call: &Call, channel: &ChannelName, timestamp: Timestamp) -> Result<()> {
+        let sequencer = self.sequencer(channel)?;
+        call.bound("a clock", async { sequencer.clock_at_least(timestamp).await.map(drop).map_err(|error| error.to_error()) }).await
+    }
+
+    async fn flush(&self, call: &Call, shard: ShardId) -> Result<Timestamp> {
+        call.bound("a flush", flush::shard(self, shard)).await
+    }
+
+    async fn assign(&self, call: &Call, channel: &ChannelName, process: u64) -> Result<()> {
+        sequencing::assign(self, call, channel, process).await
+    }
+
+    async fn growing_rows(&self, _call: &Call, shard: ShardId) -> Result<BTreeMap<PartitionId, u64>> {
+        let channel = self.parts.channels.of_shard(shard);
+        Ok(channel.map(|channel| channel.growing_rows(shard)).unwrap_or_default())
+    }
+}
+
+fn stopped(channel: &ChannelName, why: &wal::writer::Stopped) -> Error {
+    Error::new(Code::CHANNEL_NOT_AVAILABLE, format!("channel {channel} has stopped: {why:?}: channel not available"))
+}

@@ -1,0 +1,84 @@
+//! indexnode: builds one index of one segment, on the CPU pool, and writes its container.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base::World;
+use base::cpu::CpuPool;
+use index::params::BuildParams;
+use index::{BuildContext, Progress, SliceRows, build};
+use role::Call;
+use role::index::{BuildTask, IndexNode};
+use store::manifest::IndexFile;
+use store::name::{self, AttemptId};
+use store::object::StoreError;
+use store::reference::ObjectRef;
+use store::segment_file::SegmentReader;
+use types::index_params::IndexDefinition;
+use types::{Code, Error, Result};
+
+use crate::opener::Opener;
+
+/// The index node of a process.
+pub struct IndexNodeRole {
+    world: World,
+    opener: Opener,
+    pool: CpuPool,
+}
+
+impl IndexNodeRole {
+    /// Builds on `pool`, which is not the one that searches run on.
+    pub fn new(world: &World, opener: Opener, pool: CpuPool) -> Self {
+        Self { world: world.clone(), opener, pool }
+    }
+}
+
+#[async_trait]
+impl IndexNode for IndexNodeRole {
+    async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
+        let BuildTask { shard, segment, schema, definition } = task;
+        let (index, field) = (definition.id, definition.field);
+        let name = name::index_file(shard.collection, segment.id, index, AttemptId::draw(&self.world.random));
+        let reader = self.opener.reader(&segment, &schema).await?;
+        let progress = Arc::new(Progress::new());
+        let guard = CancelOnDrop(progress.clone());
+        let pool = self.pool.clone();
+        // The same segment and definition give the same index, whoever builds it.
+        let seed = segment.id.0 as u64 ^ (index.0 as u64).rotate_left(32);
+        let built = self.pool.run(move || build_container(&reader, &definition, &BuildContext { pool: &pool, seed, progress: &progress }));
+        let container = call.bound("an index build", built_within(built)).await?;
+        drop(guard);
+        let object = ObjectRef::of(name, &container);
+        self.opener.store().put(&object.name, container.into()).await.map_err(StoreError::into_error)?;
+        Ok(IndexFile { index, field, object })
+    }
+}
+
+async fn built_within(built: impl Future<Output = Result<Vec<u8>>>) -> Result<Vec<u8>> {
+    built.await
+}
+
+fn build_container(reader: &SegmentReader, definition: &IndexDefinition, context: &BuildContext<'_>) -> Result<Vec<u8>> {
+    let column = reader.vectors(definition.field)?;
+    let params = BuildParams::from_definition(definition, column.dimension())?;
+    let rows = match column.row_map() {
+        Some(map) => SliceRows::with_row_map(column.dimension(), column.data(), map, column.rows()),
+        None => SliceRows::new(column.dimension(), column.data()),
+    };
+    let draft = build::build(&params, &rows, context)?;
+    Ok(draft.to_bytes())
+}
+
+/// A build whose caller went away ends at its next step.
+struct CancelOnDrop(Arc<Progress>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Whether an error says that a build was given up rather than failed.
+pub fn is_cancelled(error: &Error) -> bool {
+    error.code() == Code::CANCELED
+}

@@ -1,0 +1,255 @@
+//! querynode: answers searches and queries of the shards that it serves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use base::World;
+use expr::Plan;
+use index::params::{IndexKind, Purpose, SearchParams, check_search};
+use parking_lot::RwLock;
+use role::Call;
+use role::data::DataCoord;
+use role::peers::Peers;
+use role::query::{Hit, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, SearchRequest, SearchResponse, ServeShard};
+use segment::{Place, Version, query, search};
+use types::batch::Batch;
+use types::id::{ChannelName, PartitionId, ShardId};
+use types::index_params::IndexDefinition;
+use types::time::Timestamp;
+use types::{Code, Error, Result};
+
+use crate::channel::{Channel, Channels};
+use crate::refresh::Refresher;
+
+/// What a query node is made of.
+pub struct Parts {
+    /// The world.
+    pub world: World,
+    /// The process's channels.
+    pub channels: Arc<Channels>,
+    /// Takes shards over to manifests.
+    pub refresher: Arc<Refresher>,
+    /// Says where channels are sequenced.
+    pub coordinator: Arc<dyn DataCoord>,
+    /// Reaches sequencers.
+    pub peers: Arc<Peers>,
+    /// The sequencers are this process's own: what they acknowledged is applied here.
+    pub alone: bool,
+}
+
+/// The query node of a process.
+pub struct QueryNodeRole {
+    parts: Parts,
+    served: RwLock<BTreeMap<ShardId, Arc<ServeShard>>>,
+}
+
+/// A pinned version of a shard.
+struct Pinned {
+    version: Arc<Version>,
+    at: Timestamp,
+    partitions: Option<Vec<PartitionId>>,
+    indexes: Arc<ServeShard>,
+}
+
+impl QueryNodeRole {
+    /// A node that serves nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, served: RwLock::default() }
+    }
+
+    async fn pin(&self, call: &Call, scope: &Scope) -> Result<Pinned> {
+        let shard = scope.shard;
+        let served = self.served.read().get(&shard).cloned();
+        let served = served.ok_or_else(|| Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &shard.collection)]))?;
+        let channel = self.channel(&served.channel)?;
+        let clock = self.reach(call, &channel, scope.at).await?;
+        let reader = channel.reader(shard)?;
+        let version = self.with_schema(call, &channel, &reader.versions, scope.schema_version).await?;
+        let at = match scope.at {
+            ReadAt::Snapshot(at) => at,
+            _ => clock.max(version.clock),
+        };
+        let partitions = match (&scope.partitions, &served.partitions) {
+            (Some(asked), Some(loaded)) => Some(asked.iter().filter(|partition| loaded.contains(partition)).copied().collect()),
+            (asked, loaded) => asked.clone().or_else(|| loaded.clone()),
+        };
+        Ok(Pinned { version, at, partitions, indexes: served })
+    }
+
+    /// Waits until as much is applied as the read asks for; the channel's clock then.
+    async fn reach(&self, call: &Call, channel: &Channel, at: ReadAt) -> Result<Timestamp> {
+        let mut progress = channel.progress();
+        let ended = |_| Error::internal("a channel ended while a read waited for it");
+        match at {
+            ReadAt::Applied => {}
+            // Sequencer and reader are one: what is applied is level.
+            ReadAt::Within(_) if self.parts.alone => {}
+            ReadAt::Barrier | ReadAt::Within(_) => {
+                let end = self.sequencer(call, channel.name()).await?.barrier(call, channel.name()).await?;
+                let start = types::position::Position::start(end.log);
+                let reached = progress.wait_for(|progress| progress.map_or(start, |progress| progress.position.next()) >= end);
+                call.bound("the end of the log", async { reached.await.map(drop).map_err(ended) }).await?;
+            }
+            ReadAt::Snapshot(timestamp) => {
+                let clock = |progress: &Option<crate::channel::Progress>| progress.map_or(Timestamp::ZERO, |progress| progress.clock);
+                if clock(&progress.borrow()) < timestamp {
+                    self.sequencer(call, channel.name()).await?.advance_clock(call, channel.name(), timestamp).await?;
+                }
+                let reached = progress.wait_for(|progress| clock(progress) >= timestamp);
+                call.bound("the snapshot's timestamp", async { reached.await.map(drop).map_err(ended) }).await?;
+            }
+        }
+        let clock = progress.borrow().map_or(Timestamp::ZERO, |progress| progress.clock);
+        Ok(clock)
+    }
+
+    async fn with_schema(
+        &self,
+        call: &Call,
+        channel: &Channel,
+        versions: &arc_swap::ArcSwap<Version>,
+        schema_version: u32,
+    ) -> Result<Arc<Version>> {
+        let mut progress = channel.progress();
+        let reached = progress.wait_for(|_| versions.load().state.schema.version >= schema_version);
+        let ended = |_| Error::internal("a channel ended while a read waited for its schema");
+        call.bound("the collection's schema", async { reached.await.map(drop).map_err(ended) }).await?;
+        Ok(versions.load_full())
+    }
+
+    async fn sequencer(&self, call: &Call, channel: &ChannelName) -> Result<Arc<dyn role::data::DataNode>> {
+        let routes = self.parts.coordinator.routes(call).await?;
+        let route = routes.iter().find(|route| route.channel == *channel);
+        let route = route.ok_or_else(|| Error::about(Code::CHANNEL_NOT_AVAILABLE, &[("channel", channel)]))?;
+        self.parts.peers.data_node(&route.address)
+    }
+
+    fn channel(&self, name: &ChannelName) -> Result<Arc<Channel>> {
+        let found = self.parts.channels.get(name);
+        found.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, format!("channel {name} isn't read by this node yet: service not ready")))
+    }
+}
+
+/// The definition that a search goes by: the client's metric, if it says one, must be its.
+fn definition<'a>(served: &'a ServeShard, request: &SearchRequest) -> Result<&'a IndexDefinition> {
+    let found = served.indexes.iter().find(|definition| definition.field == request.field);
+    let found = found.ok_or_else(|| Error::new(Code::INDEX_NOT_FOUND, format!("index not found[field={}]", request.field)))?;
+    match (request.metric, found.metric) {
+        (Some(asked), Some(built)) if asked != built => Err(Error::expected("metric type not match", built, asked)),
+        _ => Ok(found),
+    }
+}
+
+fn search_params(definition: &IndexDefinition, request: &SearchRequest) -> Result<SearchParams> {
+    let kind = IndexKind::from_name(&definition.index_type).map(IndexKind::name)?;
+    check_search(kind, &request.params, Purpose::Nearest { k: request.limit })
+}
+
+/// Set when the caller no longer waits: work on the pool looks at it.
+struct Cancelled(Arc<AtomicBool>);
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl QueryNode for QueryNodeRole {
+    async fn search(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
+        let pinned = self.pin(call, &request.scope).await?;
+        let definition = definition(&pinned.indexes, &request)?;
+        let metric = definition.metric.ok_or_else(|| Error::internal("an index of vectors has a metric"))?;
+        let params = search_params(definition, &request)?;
+        let cancelled = Cancelled(Arc::default());
+        let flag = cancelled.0.clone();
+        let pool = self.parts.world.cpu.clone();
+        let work = self.parts.world.cpu.run(move || {
+            let wanted = search::Search {
+                field: request.field,
+                queries: &request.queries,
+                dimension: request.dimension,
+                limit: request.limit,
+                metric,
+                params: &params,
+                filter: &request.scope.filter,
+                partitions: pinned.partitions.as_deref(),
+                at: pinned.at,
+                ignore_growing: request.scope.ignore_growing,
+                cancelled: Some(&flag),
+            };
+            let found = search::search(&pinned.version, &wanted, &pool)?;
+            let places: Vec<Place> = found.iter().flatten().map(|row| row.place).collect();
+            let rows = query::fetch(&pinned.version, &places, &request.scope.output, request.scope.ignore_growing)?;
+            let hit = |row: search::Found| Hit {
+                score: index::space::score_of(metric, row.distance),
+                key: row.key,
+                timestamp: row.timestamp,
+            };
+            let hits = found.into_iter().map(|rows| rows.into_iter().map(hit).collect()).collect();
+            Ok(SearchResponse { metric, hits, rows, at: pinned.at })
+        });
+        let answer = call.bound("a search", work).await;
+        drop(cancelled);
+        answer
+    }
+
+    async fn query(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse> {
+        let pinned = self.pin(call, &request.scope).await?;
+        let pool = self.parts.world.cpu.clone();
+        let work = self.parts.world.cpu.run(move || answer_query(&pinned, &request, &pool));
+        call.bound("a query", work).await
+    }
+
+    async fn serve(&self, call: &Call, request: ServeShard) -> Result<()> {
+        let shard = request.shard;
+        let channel = self.channel(&request.channel)?;
+        self.parts.refresher.set_served(shard, true);
+        let refreshed = self.parts.refresher.refresh(call, &channel, shard).await;
+        if let Err(error) = refreshed {
+            if !self.served.read().contains_key(&shard) {
+                self.parts.refresher.set_served(shard, false);
+            }
+            return Err(error);
+        }
+        self.served.write().insert(shard, Arc::new(request));
+        Ok(())
+    }
+
+    async fn release(&self, call: &Call, shard: ShardId) -> Result<()> {
+        let served = self.served.write().remove(&shard);
+        self.parts.refresher.set_served(shard, false);
+        let Some(served) = served else { return Ok(()) };
+        let Ok(channel) = self.channel(&served.channel) else { return Ok(()) };
+        match self.parts.refresher.refresh(call, &channel, shard).await {
+            // A collection that was dropped has nothing to let go of.
+            Err(error) if error.code() == Code::COLLECTION_NOT_FOUND => Ok(()),
+            result => result,
+        }
+    }
+}
+
+fn answer_query(pinned: &Pinned, request: &QueryRequest, pool: &base::cpu::CpuPool) -> Result<QueryResponse> {
+    let filter: &Plan = &request.scope.filter;
+    let wanted = query::Query {
+        filter,
+        partitions: pinned.partitions.as_deref(),
+        at: pinned.at,
+        ignore_growing: request.scope.ignore_growing,
+    };
+    if request.count {
+        let count = query::count(&pinned.version, &wanted, pool)?;
+        return Ok(QueryResponse { count: Some(count), rows: Batch::default(), timestamps: Vec::new(), at: pinned.at });
+    }
+    let found = query::rows(&pinned.version, &wanted, request.limit, pool)?;
+    let places: Vec<Place> = found.iter().map(|row| row.place).collect();
+    let mut fields = request.scope.output.clone();
+    let key = pinned.version.state.schema.primary().id;
+    if !fields.contains(&key) {
+        fields.push(key);
+    }
+    let rows = query::fetch(&pinned.version, &places, &fields, request.scope.ignore_growing)?;
+    Ok(QueryResponse { count: None, rows, timestamps: found.iter().map(|row| row.timestamp).collect(), at: pinned.at })
+}

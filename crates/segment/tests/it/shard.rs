@@ -1,0 +1,317 @@
+//! Drives a shard and the model with the same records.
+
+use std::sync::Arc;
+
+use base::cpu::CpuPool;
+use base::random::Random;
+use expr::{Options, Plan};
+use index::params::{IndexKind, Purpose, SearchParams};
+use segment::{Base, Sealed, Shard, query, search};
+use store::manifest::{Flushed, Manifest, Origin};
+use store::segment_file::{NewSegment, PageCache, SegmentReader, SegmentRows, encode};
+use types::batch::Batch;
+use types::blob::{Blob, MemoryBlob};
+use types::column::{Column, Values};
+use types::delete::DeleteEntry;
+use types::id::{CollectionId, FieldId, PartitionId, SegmentId, ShardId, WriterId};
+use types::index_params::Metric;
+use types::position::{LogId, Position};
+use types::record::{Body, Control, Epoch, Header, Keys, Record, Rows};
+use types::schema::{DataType, Field, FieldKind, Schema};
+use types::time::Timestamp;
+use types::value::Key;
+
+use crate::model::{Delete, Model, Row};
+
+const LOG: LogId = LogId(9);
+const SEEDS: u64 = 60;
+const STEPS: usize = 120;
+const KEYS: u64 = 25;
+
+fn field(id: i64, name: &str, data_type: DataType, kind: FieldKind, dimension: Option<u32>) -> Field {
+    Field {
+        id: FieldId(id),
+        name: name.to_owned(),
+        description: String::new(),
+        data_type,
+        kind,
+        auto_id: false,
+        nullable: false,
+        default: None,
+        dimension,
+        max_length: None,
+        type_params: Default::default(),
+    }
+}
+
+fn schema() -> Schema {
+    Schema {
+        version: 1,
+        fields: vec![
+            field(100, "id", DataType::Int64, FieldKind::Primary, None),
+            field(101, "number", DataType::Int64, FieldKind::Plain, None),
+            field(102, "vector", DataType::FloatVector, FieldKind::Plain, Some(2)),
+        ],
+    }
+}
+
+struct World {
+    random: Random,
+    shard: Shard,
+    model: Model,
+    log: Vec<(Record, Position)>,
+    manifest: Manifest,
+    files: Vec<(store::manifest::Segment, Vec<(String, bytes::Bytes)>)>,
+    flushed_deletes: Vec<DeleteEntry>,
+    clock: u64,
+    next_number: i64,
+}
+
+fn flushed(position: u64, clock: u64) -> Flushed {
+    Flushed { position: Position::from_u64(LOG, position), epoch: Epoch { process: 1, attempt: 0 }, number: position, clock: Timestamp(clock) }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let id = ShardId::new(CollectionId(1), 0);
+        let manifest = Manifest::created(id, schema(), flushed(1, 1));
+        Self {
+            random: Random::seeded(seed),
+            shard: Shard::new(id, Base::of(&manifest)),
+            model: Model::default(),
+            log: Vec::new(),
+            manifest,
+            files: Vec::new(),
+            flushed_deletes: Vec::new(),
+            clock: 1,
+            next_number: 0,
+        }
+    }
+
+    fn record(&mut self, body: Body) {
+        self.clock += 1 + self.random.below(3);
+        let position = Position::from_u64(LOG, 2 + self.log.len() as u64);
+        let header = Header {
+            kind: body.kind(),
+            number: position.to_u64(),
+            epoch: Epoch { process: 1, attempt: 0 },
+            writer: WriterId(1),
+            sequence: position.to_u64(),
+            lowest_outstanding: 0,
+            shard: self.shard.id(),
+            schema_version: 1,
+            timestamp: Timestamp(self.clock),
+            part: 1,
+            parts: 1,
+        };
+        let record = Record { header, body };
+        self.shard.apply(&record, position, position).expect("the record fits");
+        self.shard.publish();
+        self.log.push((record, position));
+    }
+
+    fn rows(&mut self, keys: &[i64]) -> Rows {
+        let partition = PartitionId(1 + self.random.below(3) as i64);
+        let (mut numbers, mut vectors) = (Vec::new(), Vec::new());
+        for &key in keys {
+            let vector = [self.random.below(8) as f32, self.random.below(8) as f32];
+            // The record's timestamp is known only when it is stamped: see `stamp`.
+            self.model.rows.push(Row { key, partition, timestamp: Timestamp::MAX, number: self.next_number, vector });
+            numbers.push(self.next_number);
+            vectors.extend(vector);
+            self.next_number += 1;
+        }
+        let columns = vec![
+            Column::new(FieldId(100), Values::Int64(keys.to_vec().into())),
+            Column::new(FieldId(101), Values::Int64(numbers.into())),
+            Column::new(FieldId(102), Values::FloatVector { dimension: 2, data: vectors.into() }),
+        ];
+        Rows::of_partition(partition, Batch::new(keys.len(), columns))
+    }
+
+    fn stamp(&mut self, body: Body) {
+        let deletes = match &body {
+            Body::Delete(keys) | Body::Upsert { keys, .. } => Some(keys.clone()),
+            _ => None,
+        };
+        self.record(body);
+        let now = Timestamp(self.clock);
+        for row in self.model.rows.iter_mut().filter(|row| row.timestamp == Timestamp::MAX) {
+            row.timestamp = now;
+        }
+        let Some(Keys { keys: Values::Int64(keys), partition, kills_below }) = deletes else { return };
+        for &key in keys.iter() {
+            self.model.deletes.push(Delete { key, partition, effective: now, kills_below: kills_below.unwrap_or(now) });
+        }
+    }
+
+    fn keys(&mut self) -> Vec<i64> {
+        let mut keys: Vec<i64> = (0..1 + self.random.below(6)).map(|_| self.random.below(KEYS) as i64).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    fn flush(&mut self) {
+        let progress = flushed(1 + self.log.len() as u64, self.clock);
+        let Some(set) = self.shard.begin_flush(progress) else { return };
+        // Records that come while the files are written must stay.
+        if self.random.chance(0.5) {
+            self.write();
+        }
+        let (batch, timestamps, partitions) = set.sorted_rows();
+        if !timestamps.is_empty() {
+            let new = NewSegment {
+                collection: CollectionId(1),
+                id: SegmentId(100 + self.files.len() as i64),
+                schema: &schema(),
+                deletes_applied_to: Timestamp::ZERO,
+                origin: Origin::Flush,
+                clustered_by: None,
+            };
+            let encoded = encode(&new, &SegmentRows { batch, timestamps, partitions }).expect("rows fit their schema");
+            self.manifest.segments.push(encoded.segment.clone());
+            self.files.push((encoded.segment, encoded.objects));
+        }
+        self.flushed_deletes.extend(set.deletes);
+        self.manifest = Manifest {
+            flushed: set.progress,
+            dropped_partitions: set.state.dropped_partitions.clone(),
+            segments: self.manifest.segments.clone(),
+            ..self.manifest.successor()
+        };
+        let sealed = self.open();
+        self.shard.adopt(&Base::of(&self.manifest), sealed).expect("own files");
+    }
+
+    fn open(&self) -> Vec<Arc<Sealed>> {
+        let pages = PageCache::new(1 << 20);
+        let open = |(segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>)| {
+            let blobs = segment.files.iter().map(|file| {
+                let (name, bytes) = objects.iter().find(|(name, _)| *name == file.object.name).expect("every file was written");
+                (file.kind, Arc::new(MemoryBlob::new(name.clone(), bytes.clone())) as Arc<dyn Blob>)
+            });
+            let reader = SegmentReader::open(segment, &schema(), blobs.collect(), &pages).expect("own files");
+            Arc::new(Sealed::new(reader, schema().primary().clone(), Vec::new(), &self.flushed_deletes).expect("own keys"))
+        };
+        self.files.iter().map(open).collect()
+    }
+
+    /// Another process: manifest, then the log from the beginning (what is flushed must be skipped).
+    fn restart(&mut self) {
+        self.shard = Shard::new(self.shard.id(), Base::of(&self.manifest));
+        let sealed = self.open();
+        self.shard.adopt(&Base::of(&self.manifest), sealed).expect("own files");
+        for (record, position) in &self.log {
+            self.shard.apply(record, *position, *position).expect("it fitted before");
+        }
+        self.shard.publish();
+    }
+
+    fn write(&mut self) {
+        let keys = self.keys();
+        match self.random.below(10) {
+            0..5 => {
+                let rows = self.rows(&keys);
+                self.stamp(Body::Insert(rows));
+            }
+            5..7 => {
+                let partition = self.random.chance(0.3).then(|| PartitionId(1 + self.random.below(3) as i64));
+                let kills_below = self.random.chance(0.3).then(|| Timestamp(self.clock.saturating_sub(self.random.below(20))));
+                self.stamp(Body::Delete(Keys { keys: Values::Int64(keys.into()), partition, kills_below }));
+            }
+            7..9 => {
+                let dead = Keys { keys: Values::Int64(keys.clone().into()), partition: None, kills_below: None };
+                let rows = self.rows(&keys);
+                self.stamp(Body::Upsert { keys: dead, rows });
+            }
+            _ => {
+                if self.random.chance(0.1) {
+                    let partition = PartitionId(1 + self.random.below(3) as i64);
+                    self.stamp(Body::Control(Control::DropPartition { partition }));
+                    self.model.dropped.push(partition);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let version = self.shard.versions().load_full();
+        let at = if self.random.chance(0.5) { version.clock } else { Timestamp(self.random.below(self.clock + 1)) };
+        let pool = CpuPool::inline();
+        self.check_query(&version, at, &pool);
+        self.check_search(&version, at, &pool);
+    }
+
+    fn check_query(&mut self, version: &segment::Version, at: Timestamp, pool: &CpuPool) {
+        let bound = self.random.below(KEYS) as i64;
+        let plan = Plan::compile(&format!("id < {bound}"), &schema(), &Options::default()).expect("a plain filter");
+        let wanted = query::Query { filter: &plan, partitions: None, at, ignore_growing: false };
+        let count = query::count(version, &wanted, pool).expect("own files");
+        assert_eq!(count, self.model.visible(at).iter().filter(|row| row.key < bound).count() as u64, "count at {at}");
+        let found = query::rows(version, &wanted, None, pool).expect("own files");
+        let places: Vec<_> = found.iter().map(|row| row.place).collect();
+        let columns = query::fetch(version, &places, &[FieldId(101)], false).expect("own files");
+        let Values::Int64(numbers) = &columns.columns()[0].values else { panic!("numbers are Int64") };
+        let actual: Vec<(Key, i64)> = found.iter().zip(numbers.iter()).map(|(row, number)| (row.key.clone(), *number)).collect();
+        let youngest = self.model.youngest(at);
+        let expected: Vec<(Key, i64)> = youngest.range(..bound).map(|(key, row)| (Key::Int(*key), row.number)).collect();
+        assert_eq!(actual, expected, "rows at {at}");
+    }
+
+    fn check_search(&mut self, version: &segment::Version, at: Timestamp, pool: &CpuPool) {
+        let query = [self.random.below(8) as f32, self.random.below(8) as f32];
+        let limit = 1 + self.random.below(6) as usize;
+        let request = search::Search {
+            field: FieldId(102),
+            queries: &query,
+            dimension: 2,
+            limit,
+            metric: Metric::L2,
+            params: &SearchParams::defaults(IndexKind::Flat, Purpose::Nearest { k: limit }),
+            filter: &Plan::always(),
+            partitions: None,
+            at,
+            ignore_growing: false,
+            cancelled: None,
+        };
+        let found = search::search(version, &request, pool).expect("own files");
+        let actual: Vec<(f32, Key)> = found[0].iter().map(|row| (row.distance, row.key.clone())).collect();
+        let expected: Vec<(f32, Key)> =
+            self.model.nearest(query, at).into_iter().take(limit).map(|(distance, key)| (distance, Key::Int(key))).collect();
+        assert_eq!(actual, expected, "nearest at {at}");
+    }
+}
+
+#[test]
+fn agrees_with_the_model_through_flushes_and_restarts() {
+    for seed in 0..SEEDS {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            for _ in 0..STEPS {
+                match world.random.below(12) {
+                    0 => world.flush(),
+                    1 => world.restart(),
+                    _ => world.write(),
+                }
+                world.check();
+            }
+        });
+        assert!(outcome.is_ok(), "seed {seed} disagrees with the model");
+    }
+}
+
+#[test]
+fn the_first_unflushed_record_is_never_above_one_that_no_manifest_holds() {
+    let mut world = World::new(1);
+    assert_eq!(world.shard.first_unflushed(), None);
+    for _ in 0..600 {
+        let rows = world.rows(&[1]);
+        world.stamp(Body::Insert(rows));
+    }
+    let first = world.log[0].1;
+    assert_eq!(world.shard.first_unflushed(), Some(first));
+    world.flush();
+    let unflushed = world.log.iter().find(|(_, position)| *position > world.manifest.flushed.position).map(|(_, position)| *position);
+    assert_eq!(world.shard.first_unflushed(), unflushed);
+}
