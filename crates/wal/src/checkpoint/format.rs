@@ -226,3 +226,68 @@ fn shards(rest: &mut Bytes) -> Result<Shards> {
     }
     Ok(shards)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use types::position::LogId;
+    use types::record::{Body, Control, Header, Kind};
+    use types::schema::Schema;
+
+    use super::*;
+
+    fn state() -> ReaderState {
+        let mut state = ReaderState::beginning(LogId(5));
+        for number in 1..6 {
+            let shard = ShardId::new(CollectionId(number), 0);
+            let (kind, body) = match number {
+                4 => (Kind::Refused, Body::Refused(Refusal { code: 100, reason: "gone".into() })),
+                _ => (Kind::Create, Body::Control(Control::Create { schema: Schema { version: 3, fields: vec![] }, partitions: vec![] })),
+            };
+            let header = Header {
+                kind,
+                number: number as u64,
+                epoch: Epoch::default(),
+                writer: WriterId(number % 2),
+                sequence: number as u64,
+                lowest_outstanding: 1,
+                shard,
+                schema_version: 3,
+                timestamp: Timestamp(number as u64),
+                part: 1,
+                parts: 1,
+            };
+            let at = Position::from_u64(LogId(5), number as u64);
+            state.take(&header, 0, at).expect("in order");
+            state.complete(&header, Some(&body), at);
+            state.shards.fold(shard, &Control::Truncate { generation: 2 }, Receipt { position: at, ..receipt_of(&header) });
+            state.shards.fold(shard, &Control::DropPartition { partition: PartitionId(9) }, receipt_of(&header));
+        }
+        let created = state.shards.live().next().expect("created above").1.created;
+        state.shards.fold(ShardId::new(CollectionId(1), 0), &Control::Drop, created);
+        state
+    }
+
+    fn receipt_of(header: &Header) -> Receipt {
+        Receipt { position: Position::default(), number: header.number, epoch: header.epoch, timestamp: header.timestamp }
+    }
+
+    #[test]
+    fn everything_round_trips() {
+        assert_eq!(decode(&encode(&state())), Ok(state()));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(at in 0usize..2000, value: u8, cut in 0usize..2000) {
+            let mut bytes = encode(&state()).to_vec();
+            let length = bytes.len() - CHECKSUM_BYTES;
+            bytes.truncate(length);
+            bytes[at % length] = value;
+            bytes.truncate(length - cut % length);
+            let checksum = crc32c::crc32c(&bytes);
+            bytes.extend(checksum.to_le_bytes());
+            let _ = decode(&Bytes::from(bytes));
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod topic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
@@ -30,6 +31,8 @@ pub use config::{KafkaConfig, KafkaSecurity};
 use self::topic::{ADMIN_TIMEOUT, unavailable};
 use crate::log::{Appender, Bounds, Log, LogError, Reader};
 
+/// Between two looks at a topic that was just made.
+const CREATION_PAUSE: Duration = Duration::from_millis(50);
 /// Below this offset nothing is deleted: processes that opened an empty topic at once may each have left an identity there, and the lowest counts.
 const IDENTITIES_END: u64 = 16;
 /// The only partition.
@@ -83,6 +86,19 @@ impl KafkaLog {
         let asked = self.inner.world.tasks.blocking(move || watcher.fetch_watermarks(name.as_str(), PARTITION, ADMIN_TIMEOUT)).await;
         let (low, high) = asked.map_err(|error| unavailable(format!("watermarks of {channel}"), error))?;
         Ok((low.max(0) as u64, high.max(0) as u64))
+    }
+
+    /// A topic that was just made is not known to every broker at once.
+    async fn wait_until_known(&self, channel: &ChannelName) -> Result<(), LogError> {
+        let clock = &self.inner.world.clock;
+        let deadline = clock.now() + ADMIN_TIMEOUT;
+        loop {
+            match self.watermarks(channel).await {
+                Ok(_) => return Ok(()),
+                Err(error) if clock.now() >= deadline => return Err(error),
+                Err(_) => clock.sleep(CREATION_PAUSE).await,
+            }
+        }
     }
 
     async fn partitions(&self, channel: &ChannelName) -> Result<usize, LogError> {
@@ -147,6 +163,7 @@ impl Log for KafkaLog {
         }
         let inner = &self.inner;
         topic::create(&inner.admin, channel.as_str(), inner.brokers, inner.message_bytes_max).await?;
+        self.wait_until_known(channel).await?;
         let partitions = self.partitions(channel).await?;
         if partitions > 1 {
             let text = format!("topic {channel} has {partitions} partitions, a channel is one: delete it, it will be made as it must be");

@@ -1,13 +1,17 @@
 //! The conformance suite on each log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::World;
 use base::disk::RealDisk;
+use types::id::ChannelName;
 use wal::Log;
 use wal::conformance::{self, Subject};
+use wal::fault::{FaultyLog, LogFaults};
 use wal::memory::{Faults, MemoryLog, Personality};
+use wal::metered::{MeteredLog, Passed, Recorder};
 
 fn subject(log: Arc<dyn Log>, faulty: bool) -> Subject {
     Subject { log, prefix: "conformance".into(), faulty }
@@ -54,4 +58,27 @@ fn memory_with_faults() {
             });
         }
     }
+}
+
+#[test]
+fn decorated_logs_are_logs() {
+    #[derive(Default)]
+    struct Counts(AtomicUsize, AtomicUsize);
+    impl Recorder for Counts {
+        fn appended(&self, _: &ChannelName, append: Passed, durable: bool) {
+            self.0.fetch_add(if durable { append.frames } else { 0 }, Ordering::Relaxed);
+        }
+        fn read(&self, _: &ChannelName, read: Passed) {
+            self.1.fetch_add(read.frames, Ordering::Relaxed);
+        }
+    }
+    simulated(async {
+        let world = World::simulated(1, Arc::new(RealDisk));
+        let memory = Arc::new(MemoryLog::new(&world, Personality::Plain));
+        let faults = LogFaults { append_lost: 0.1, append_unanswered: 0.1, ..LogFaults::default() };
+        let counts = Arc::new(Counts::default());
+        let metered = Arc::new(MeteredLog::new(&world, memory, counts.clone()));
+        conformance::check(&subject(Arc::new(FaultyLog::new(&world, metered, faults)), true)).await;
+        assert!(counts.0.load(Ordering::Relaxed) > 200 && counts.1.load(Ordering::Relaxed) > 400);
+    });
 }
