@@ -74,6 +74,7 @@ pub struct Status {
 pub struct Sequencer {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Status>,
+    stop: Arc<watch::Sender<bool>>,
     _task: Arc<Mutex<Task<()>>>,
 }
 
@@ -86,7 +87,6 @@ pub(super) enum Command {
     ClockAtLeast(Timestamp, oneshot::Sender<Result<Acknowledged, WriteError>>),
     Barrier(oneshot::Sender<Result<Acknowledged, WriteError>>),
     Checkpoint(oneshot::Sender<Result<Option<ReaderState>, WriteError>>),
-    Stop,
 }
 
 impl Sequencer {
@@ -98,9 +98,10 @@ impl Sequencer {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let status = Status { phase: core.phase().clone(), epoch: core.epoch(), acknowledged: core.acknowledged() };
         let (publish, status) = watch::channel(status);
-        let driver = run::Driver::new(world.clone(), log, options.channel, run::Parts { core, apply, commands: receiver, publish });
-        let task = world.tasks.spawn(driver.run());
-        Self { commands, status, _task: Arc::new(Mutex::new(task)) }
+        let (stop, stopping) = watch::channel(false);
+        let parts = run::Parts { core, apply, commands: receiver, stopping, publish };
+        let task = world.tasks.spawn(run::Driver::new(world.clone(), log, options.channel, parts).run());
+        Self { commands, status, stop: Arc::new(stop), _task: Arc::new(Mutex::new(task)) }
     }
 
     /// Hands over a request, in the order of calls; waits only for room. Await [`Reply`] for the answer.
@@ -197,8 +198,7 @@ impl Sequencer {
 
     /// Ends it: what waits is answered `NotSequencer`, and may be in the log or not.
     pub async fn stop(&self) {
-        // A task that has ended needs no word.
-        let _ = self.commands.send(Command::Stop).await;
+        self.stop.send_replace(true);
         self.stopped().await;
     }
 

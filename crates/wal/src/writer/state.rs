@@ -36,6 +36,7 @@ pub struct Token(pub u64);
 
 /// What the driver has to do, in this order.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "effects live in one short list; a box for each record would cost more")]
 pub enum Effect {
     /// A record became durable and counts: apply it.
     Apply(Event),

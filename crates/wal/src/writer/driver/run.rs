@@ -19,6 +19,7 @@ pub(super) struct Parts {
     pub(super) core: SequencerState,
     pub(super) apply: Box<dyn Apply>,
     pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) stopping: watch::Receiver<bool>,
     pub(super) publish: watch::Sender<Status>,
 }
 
@@ -29,6 +30,7 @@ pub(super) struct Driver {
     core: SequencerState,
     apply: Box<dyn Apply>,
     commands: mpsc::Receiver<Command>,
+    stopping: watch::Receiver<bool>,
     publish: watch::Sender<Status>,
     waiters: BTreeMap<Token, Waiter>,
     next_token: u64,
@@ -46,7 +48,7 @@ type Append = BoxFuture<'static, (Box<dyn Appender>, Result<Vec<Position>, LogEr
 
 impl Driver {
     pub(super) fn new(world: World, log: Arc<dyn Log>, channel: ChannelName, parts: Parts) -> Self {
-        let Parts { core, apply, commands, publish } = parts;
+        let Parts { core, apply, commands, stopping, publish } = parts;
         Self {
             world,
             log,
@@ -54,6 +56,7 @@ impl Driver {
             core,
             apply,
             commands,
+            stopping,
             publish,
             waiters: BTreeMap::new(),
             next_token: 0,
@@ -75,9 +78,19 @@ impl Driver {
         self.settle();
     }
 
-    /// Reads to the end, appends an Epoch and reads it back. Requests wait meanwhile; only a stop is heard between two tries.
+    /// Reads to the end, appends an Epoch and reads it back. Requests wait meanwhile; only a stop is heard.
     async fn read_back(&mut self) {
         self.appender = None;
+        let mut stopping = self.stopping.clone();
+        tokio::select! {
+            biased;
+            () = asked(&mut stopping) => self.core.stop(Stopped::Asked, &mut self.effects),
+            () = self.read_back_once() => {}
+        }
+        self.settle();
+    }
+
+    async fn read_back_once(&mut self) {
         match self.try_read_back().await {
             Ok(()) => self.failures = 0,
             Err(LogError::Unavailable(error)) => {
@@ -88,10 +101,6 @@ impl Driver {
             }
             Err(error) => self.stop_on(error),
         }
-        if self.commands.is_closed() && self.commands.is_empty() {
-            self.core.stop(Stopped::Asked, &mut self.effects);
-        }
-        self.settle();
     }
 
     async fn try_read_back(&mut self) -> Result<(), LogError> {
@@ -146,6 +155,7 @@ impl Driver {
                     append = None;
                     self.landed(appender, result).await;
                 }
+                () = asked(&mut self.stopping) => self.core.stop(Stopped::Asked, &mut self.effects),
                 command = self.commands.recv() => self.turn(command),
                 () = self.world.clock.sleep(HELD_MAX / 4), if holds => {
                     let wall = wall(&self.world);
@@ -272,7 +282,6 @@ impl Driver {
                 // Who asked and left doesn't need it.
                 let _ = answer.send(Ok(state));
             }
-            Command::Stop => self.core.stop(Stopped::Asked, &mut self.effects),
         }
     }
 
@@ -301,6 +310,11 @@ impl Driver {
             }
         }
     }
+}
+
+/// Resolves when a stop was asked for, or nobody is left to ask for one.
+async fn asked(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 fn unavailable(what: &str) -> LogError {

@@ -154,13 +154,7 @@ impl Run {
         let start = ReaderState::beginning(log.open(&channel).await.expect("the memory log opens"));
         let manifests: BTreeMap<_, _> = (0..SHARDS).map(|i| (shard(i), Manifest::empty(&start))).collect();
         let meta = Meta { next_process: 1, next_writer: 3, checkpoint: start, manifests, schemas: [1; SHARDS] };
-        let node = || Node {
-            sequencer: None,
-            view: Shared(Arc::default()),
-            world: world.clone(),
-            process: 0,
-            flushes: Vec::new(),
-        };
+        let node = || Node { sequencer: None, view: Shared(Arc::default()), world: world.clone(), process: 0, flushes: Vec::new() };
         let proxy = |writer| Proxy {
             writer: WriterId(writer),
             next: 1,
@@ -338,11 +332,12 @@ impl Run {
 
     /// The proxy's session lapsed: what it waits for ends as "outcome unknown".
     async fn new_id(&mut self, i: usize) {
-        let mut meta = self.meta.lock();
         let proxy = &mut self.proxies[i];
-        proxy.writer = WriterId(meta.next_writer);
-        meta.next_writer += 1;
-        drop(meta);
+        {
+            let mut meta = self.meta.lock();
+            proxy.writer = WriterId(meta.next_writer);
+            meta.next_writer += 1;
+        }
         proxy.next = 1;
         let old = std::mem::take(&mut proxy.outstanding);
         if self.bugs.resends_under_new_id {

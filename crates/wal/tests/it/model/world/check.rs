@@ -63,8 +63,6 @@ impl Run {
     async fn compare(&mut self) -> Result<(), String> {
         let sequencer = self.nodes[0].sequencer.clone().expect("it runs");
         let end = sequencer.barrier().await.map_err(|error| format!("no barrier at the end: {error:?}"))?;
-        let kept = std::mem::take(&mut self.followers);
-        self.followers = kept;
         self.followers.push(Follower { tailer: None, view: View::default(), both: true });
         let fresh = self.followers.len() - 1;
         self.start_follower(fresh, true);
