@@ -4,7 +4,12 @@
 //! - bytes that were written but not synced may be lost, in part and in any order, at a crash; a torn write leaves any mix of
 //!   its own bytes and what was there (zeros beyond the old end);
 //! - `sync` makes the file's bytes and length durable; a name (create, rename, remove) is durable after [`Disk::sync_directory`];
-//! - after a failed sync nobody knows what is durable: the file must be reopened and read.
+//! - after a failed sync nobody knows what is durable: the file must be reopened and read;
+//! - dropping a call's future doesn't undo the call: a write may still happen.
+//!
+//! Not here: mapped files and direct I/O. [`simulated`] is the disk that loses whatever it may.
+
+pub mod simulated;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +27,7 @@ pub trait Disk: Send + Sync {
     /// Makes a directory and its parents, durably.
     async fn create_directory(&self, path: &Path) -> io::Result<()>;
 
-    /// Names in a directory, sorted; an absent directory is `NotFound`.
+    /// Paths of what is right under a directory, sorted; an absent directory is `NotFound`.
     async fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
     /// Puts the file at `from` in the place of `to`, atomically.
@@ -39,6 +44,7 @@ pub trait Disk: Send + Sync {
 }
 
 /// An open file.
+#[allow(clippy::len_without_is_empty, reason = "a length is asked of the operating system, and may have changed when it is looked at")]
 #[async_trait]
 pub trait File: Send + Sync {
     /// Writes `parts` one after the other at `offset`.
@@ -73,6 +79,14 @@ struct RealLock {
 
 impl Lock for RealLock {}
 
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(if path.is_absolute() { path } else { Path::new(".") })
+}
+
+fn sync_names(directory: &Path) -> io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
@@ -91,8 +105,12 @@ impl Disk for RealDisk {
             let absent: Vec<_> = path.ancestors().take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
             std::fs::create_dir_all(&path)?;
             for made in absent.iter().rev() {
-                match made.parent() {
-                    Some(parent) if !parent.as_os_str().is_empty() => std::fs::File::open(parent)?.sync_all()?,
+                sync_names(parent(made))?;
+            }
+            if absent.is_empty() {
+                // It may stem from an attempt that ended before its sync. Who may not read the parent can't have made it.
+                match sync_names(parent(&path)) {
+                    Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
                     _ => {}
                 }
             }
@@ -123,7 +141,7 @@ impl Disk for RealDisk {
 
     async fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let directory = directory.to_owned();
-        blocking(move || std::fs::File::open(directory)?.sync_all()).await
+        blocking(move || sync_names(&directory)).await
     }
 
     async fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -162,7 +180,16 @@ impl File for RealFile {
         blocking(move || {
             let there = file.metadata()?.len().saturating_sub(offset);
             let mut bytes = vec![0; length.min(usize::try_from(there).unwrap_or(usize::MAX))];
-            file.read_exact_at(&mut bytes, offset)?;
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+                    // Cut by another since its length was read.
+                    Ok(0) => bytes.truncate(filled),
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
             Ok(bytes.into())
         })
         .await
@@ -170,7 +197,14 @@ impl File for RealFile {
 
     async fn sync(&self) -> io::Result<()> {
         let file = self.file.clone();
-        blocking(move || file.sync_data()).await
+        blocking(move || {
+            file.sync_data().inspect_err(|_| {
+                // Linux keeps the pages that it couldn't write, as if they were on the disk. Without them, who reads again reads the disk.
+                #[cfg(target_os = "linux")]
+                let _ = rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed);
+            })
+        })
+        .await
     }
 
     async fn len(&self) -> io::Result<u64> {

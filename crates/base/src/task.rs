@@ -57,9 +57,16 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let handle = tokio::spawn(future);
+        let handle = if self.inner.running.lock().killed {
+            // Nothing of a task may run that is started after the kill; its handle ends as a killed one's does.
+            drop(future);
+            tokio::spawn(std::future::pending())
+        } else {
+            tokio::spawn(future)
+        };
         let mut running = self.inner.running.lock();
         if running.killed {
+            drop(running);
             handle.abort();
         } else {
             if running.tasks.len() >= running.sweep_at.max(64) {
@@ -104,12 +111,17 @@ impl Tasks {
         self.inner.stopping.is_cancelled()
     }
 
-    /// Ends every task where it stands, and every one that is started later.
+    /// Ends every task where it stands, and every one that is started later. None of them runs again: the runtime drops each before it
+    /// takes up other work that becomes ready later (on a runtime of several threads, one that is running goes on to its next `.await`).
     pub fn kill(&self) {
         self.inner.stopping.cancel();
-        let mut running = self.inner.running.lock();
-        running.killed = true;
-        for task in running.tasks.drain(..) {
+        let tasks = {
+            let mut running = self.inner.running.lock();
+            running.killed = true;
+            std::mem::take(&mut running.tasks)
+        };
+        // Outside the lock: what a task owns may spawn or kill when it is dropped.
+        for task in tasks {
             task.abort();
         }
     }

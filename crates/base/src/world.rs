@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::cpu::CpuPool;
 use crate::disk::{Disk, RealDisk};
+use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::task::Tasks;
 
-/// Clock, chance, tasks, disk and processors of one process, real or simulated.
+/// Clock, chance, tasks, disk, processors and metrics of one process, real or simulated.
 #[derive(Clone)]
 pub struct World {
     /// Wall clock and timers.
@@ -23,6 +24,8 @@ pub struct World {
     pub disk: Arc<dyn Disk>,
     /// Threads for work that computes.
     pub cpu: CpuPool,
+    /// What the process counts.
+    pub metrics: Metrics,
 }
 
 impl World {
@@ -34,12 +37,20 @@ impl World {
             tasks: Tasks::real(),
             disk: Arc::new(RealDisk),
             cpu: CpuPool::with_threads("search", std::thread::available_parallelism().map_or(1, usize::from)),
+            metrics: Metrics::new(),
         }
     }
 
     /// A simulated one: time moves when every task waits (the runtime is paused), chance comes from `seed`, work is done inline.
     pub fn simulated(seed: u64, disk: Arc<dyn Disk>) -> Self {
-        Self { clock: Clock::simulated(), random: Random::seeded(seed), tasks: Tasks::simulated(), disk, cpu: CpuPool::inline() }
+        Self {
+            clock: Clock::simulated(),
+            random: Random::seeded(seed),
+            tasks: Tasks::simulated(),
+            disk,
+            cpu: CpuPool::inline(),
+            metrics: Metrics::new(),
+        }
     }
 
     /// `future`'s value, or `None` when `limit` passes first.

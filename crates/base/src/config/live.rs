@@ -1,0 +1,143 @@
+//! Settings that change while the process runs: files are read again, overrides come and go.
+//!
+//! Invariant: whoever reads sees whole, checked settings; a change that can't be read changes nothing; a key that doesn't reload keeps its
+//! value until a restart, and the operator is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::resolve::{self, Loaded, Resolved};
+use super::source::{Layer, Sources};
+use super::{Config, ConfigError};
+use crate::clock::Clock;
+
+/// The process's settings as they are now. Clones share them.
+#[derive(Clone)]
+pub struct LiveConfig {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    current: watch::Sender<Arc<Config>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    sources: Sources,
+    /// What the current settings were read from.
+    resolved: Resolved,
+    server_labels: BTreeMap<String, String>,
+}
+
+/// What a change did.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Change {
+    /// Keys with a new value.
+    pub applied: Vec<String>,
+    /// Keys whose new value waits for a restart.
+    pub after_restart: Vec<String>,
+    /// As [`Loaded::warnings`].
+    pub warnings: Vec<String>,
+}
+
+impl LiveConfig {
+    /// Settings that begin as `loaded`, which came from `sources`.
+    pub fn new(sources: Sources, loaded: &Loaded) -> Self {
+        let state = State { sources, resolved: loaded.resolved.clone(), server_labels: loaded.server_labels.clone() };
+        let current = watch::Sender::new(Arc::new(loaded.config.clone()));
+        Self { inner: Arc::new(Inner { current, state: Mutex::new(state) }) }
+    }
+
+    /// Settings that never change: for tests.
+    pub fn fixed(config: Config) -> Self {
+        let state = State { sources: Sources::default(), resolved: config.resolved.clone(), server_labels: config.server_labels.clone() };
+        Self { inner: Arc::new(Inner { current: watch::Sender::new(Arc::new(config)), state: Mutex::new(state) }) }
+    }
+
+    /// The settings now.
+    pub fn current(&self) -> Arc<Config> {
+        self.inner.current.borrow().clone()
+    }
+
+    /// Tells of every change.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
+        self.inner.current.subscribe()
+    }
+
+    /// The overrides of a layer.
+    pub fn overrides(&self, layer: Layer) -> BTreeMap<String, String> {
+        self.inner.state.lock().sources.overrides.get(&layer).cloned().unwrap_or_default()
+    }
+
+    /// Replaces the overrides of a layer: those that the metadata store holds, or that an operator sets.
+    ///
+    /// # Errors
+    /// A value that can't be read; then nothing changes.
+    pub fn set_overrides(&self, layer: Layer, values: BTreeMap<String, String>) -> Result<Change, ConfigError> {
+        let mut state = self.inner.state.lock();
+        let sources = state.sources.clone().with_layer(layer, values);
+        self.adopt(&mut state, sources)
+    }
+
+    /// Reads the files again; `None` if they are as before.
+    ///
+    /// # Errors
+    /// A file or a value that can't be read; then nothing changes.
+    pub fn reread(&self) -> Result<Option<Change>, ConfigError> {
+        let before = self.inner.state.lock().sources.clone();
+        // Not under the lock: files may be on a slow disk.
+        let mut sources = before.clone().with_files_read()?;
+        if sources == before {
+            return Ok(None);
+        }
+        let mut state = self.inner.state.lock();
+        // Overrides may have changed meanwhile; the files are what was read.
+        sources.overrides = state.sources.overrides.clone();
+        self.adopt(&mut state, sources).map(Some)
+    }
+
+    fn adopt(&self, state: &mut State, sources: Sources) -> Result<Change, ConfigError> {
+        let loaded = sources.load()?;
+        let reloading: BTreeSet<String> = Config::keys().into_iter().filter(|entry| entry.key.reloads).map(|entry| entry.path).collect();
+        let (applied, after_restart): (Vec<_>, Vec<_>) =
+            state.resolved.changed(&loaded.resolved).into_iter().partition(|name| reloading.contains(name));
+        let resolved = loaded.resolved.with_kept(&after_restart, &state.resolved);
+        let (config, problems) = resolve::read(&resolved, &state.server_labels);
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        state.sources = sources;
+        state.resolved = resolved;
+        if !applied.is_empty() {
+            self.inner.current.send_replace(Arc::new(config));
+        }
+        Ok(Change { applied, after_restart, warnings: loaded.warnings })
+    }
+
+    /// Reads the files again every `elanus.reloadInterval`, for ever, and logs what comes of it. A wrong file is told of once, until it
+    /// changes.
+    pub async fn follow_files(&self, clock: Clock) {
+        let mut told: Option<Result<Change, ConfigError>> = None;
+        loop {
+            clock.sleep(self.current().elanus.reload_interval).await;
+            let live = self.clone();
+            let Ok(result) = tokio::task::spawn_blocking(move || live.reread()).await else { continue };
+            let Some(result) = result.transpose() else { continue };
+            if told.as_ref() == Some(&result) {
+                continue;
+            }
+            match &result {
+                Ok(change) => tracing::info!(
+                    applied = change.applied.join(","),
+                    after_restart = change.after_restart.join(","),
+                    "settings were read again"
+                ),
+                Err(error) => tracing::warn!(%error, "settings can't be read, the former ones stay"),
+            }
+            told = Some(result);
+        }
+    }
+}
