@@ -368,7 +368,8 @@ impl Segment {
         file.effective.1 > self.deletes_applied_to && file.kills_below_max > self.timestamps.0
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether the entry agrees with itself.
+    pub(crate) fn check(&self) -> Result<()> {
         let wrong = |what: &str| Err(Error::internal(format!("segment {} of a manifest: {what}", self.id)));
         let rows: u64 = self.partitions.iter().map(|part| u64::from(part.rows)).sum();
         if rows == 0 || rows != u64::from(self.rows) || self.partitions.iter().any(|part| part.rows == 0) {

@@ -91,7 +91,7 @@ impl StoreError {
     pub fn into_error(self) -> Error {
         match self {
             Self::Missing(name) => {
-                Error::new(types::Code::IO_FAILED, format!("object {name} is missing: what refers to it can't be read: IO failed"))
+                Error::new(Code::IO_FAILED, format!("object {name} is missing: what refers to it can't be read: IO failed"))
             }
             Self::Exists(name) => Error::internal(format!("the name {name} is used twice")),
             Self::Damaged(error) | Self::Unavailable(error) | Self::Misconfigured(error) => error,
@@ -113,11 +113,7 @@ impl std::error::Error for StoreError {}
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Missing(_) => Self::new(Code::KEY_NOT_FOUND, format!("{error}: key not found")),
-            StoreError::Exists(_) => Self::new(Code::IO_FAILED, format!("{error}: IO failed")),
-            StoreError::Damaged(error) | StoreError::Unavailable(error) | StoreError::Misconfigured(error) => error,
-        }
+        error.into_error()
     }
 }
 

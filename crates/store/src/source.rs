@@ -39,7 +39,7 @@ impl ObjectSource {
     /// A small object, whole, compared with its checksum.
     ///
     /// # Errors
-    /// `KEY_NOT_FOUND`, naming a missing object; `DATA_INTEGRITY`; what the store says.
+    /// `IO_FAILED`, naming a missing object; `DATA_INTEGRITY`; what the store says.
     pub async fn bytes(&self, object: &ObjectRef) -> Result<Bytes> {
         object.verify(self.store.get(&object.name).await?)
     }

@@ -4,6 +4,6 @@ mod fault;
 mod latency;
 mod metered;
 
-pub use fault::{FaultStore, Faults};
+pub use fault::FaultStore;
 pub use latency::{Latency, LatencyStore};
-pub use metered::{MeteredStore, Operation, Usage};
+pub use metered::MeteredStore;

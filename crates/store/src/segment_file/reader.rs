@@ -69,6 +69,7 @@ impl SegmentReader {
     /// # Errors
     /// `DATA_INTEGRITY`, naming the file: damage, files that contradict each other, the manifest or the schema.
     pub fn open(segment: &Segment, schema: &Schema, files: Vec<(FileKind, Arc<dyn Blob>)>, pages: &PageCache) -> Result<Self> {
+        segment.check()?;
         let mut files = open_files(segment, files)?;
         let stats = Stats::read(&*files.stats)?;
         check_stats(segment, &stats).map_err(|what| Error::corrupt(format!("{}: {what}", files.stats.name())))?;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use base::World;
+use base::fault::{FaultPlan, Rates};
+use base::metrics::milvus::STORAGE_OP_COUNT;
 use bytes::Bytes;
 use futures::future::join_all;
 use store::cache::DiskCache;
-use store::object::decorate::{FaultStore, Faults, Latency, LatencyStore, MeteredStore, Operation};
+use store::object::decorate::{FaultStore, Latency, LatencyStore, MeteredStore};
 use store::object::memory::MemoryStore;
 use store::object::{Store, StoreError};
 use store::reference::ObjectRef;
@@ -28,7 +30,7 @@ fn setting() -> Setting {
     let memory = Arc::new(MemoryStore::new(world.clock.clone()));
     let near = Latency { call: Default::default(), jitter: Default::default(), bytes_per_second: 0 };
     let far = Arc::new(LatencyStore::new(memory, world.clone(), near));
-    let store = Arc::new(MeteredStore::new(far, world.clock.clone()));
+    let store = Arc::new(MeteredStore::new(far, &world));
     Setting { world, store, directory: tempfile::tempdir().expect("a directory for the test") }
 }
 
@@ -43,8 +45,9 @@ impl Setting {
         ObjectRef::of(name, &bytes)
     }
 
+    /// Ranges that came from the store, and questions whether it maps.
     fn fetched(&self) -> u64 {
-        self.store.usage(Operation::Get).calls
+        self.world.metrics.family(&STORAGE_OP_COUNT).with(["get", "total"]).get()
     }
 }
 
@@ -107,16 +110,16 @@ async fn failed_fetches_leave_nothing() {
     let setting = setting();
     let cache = setting.cache(1_000).await;
     let object = setting.put("o", 500).await;
-    let faulty = FaultStore::new(setting.store.clone(), setting.world.random.fork());
-    faulty.set(Faults { outage: true, ..Faults::default() });
+    let plan = FaultPlan::new(&setting.world.random, Rates { fail_before: 1.0, ..Rates::NONE });
+    let faulty = FaultStore::new(setting.store.clone(), plan.clone());
     assert!(cache.fetch(&faulty, &object).await.is_err());
     let other = ObjectRef { checksum: object.checksum ^ 1, ..object.clone() };
     let error = cache.fetch(&*setting.store, &other).await.expect_err("the store gives other bytes");
     assert_eq!(error.code(), Code::DATA_INTEGRITY);
     let missing = ObjectRef::of("missing", b"x");
-    assert_eq!(cache.fetch(&*setting.store, &missing).await.expect_err("there is none").code(), Code::KEY_NOT_FOUND);
+    assert_eq!(cache.fetch(&*setting.store, &missing).await.expect_err("there is none").code(), Code::IO_FAILED);
     assert_eq!((cache.usage().files, cache.usage().bytes), (0, 0));
-    faulty.set(Faults::default());
+    plan.pause();
     assert!(cache.fetch(&faulty, &object).await.is_ok());
 
     // A fetch that nobody waits for any more.

@@ -1,60 +1,31 @@
-//! A store that fails as real ones do: calls without an answer, puts that happened although they failed, an outage.
+//! A store that fails as real ones do, by a [`FaultPlan`]: calls that do nothing, puts that happened although they failed, delays.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::random::Random;
+use base::fault::FaultPlan;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use types::{Code, Error};
 
 use crate::object::{ObjectInfo, Store, StoreError};
 
-/// How often what fails: probabilities from 0 to 1.
-#[derive(Clone, Copy, Default, PartialEq, Debug)]
-pub struct Faults {
-    /// A call does nothing and has no answer.
-    pub lost: f64,
-    /// A put or delete happens and has no answer.
-    pub unanswered: f64,
-    /// Every call fails until this is taken back.
-    pub outage: bool,
-}
-
-/// A store with faults, which may be changed while it is used. Chance comes from the simulation's seed.
+/// A store with faults. The plan calls operations as the trait does, and may be changed while the store is used.
 #[derive(Clone)]
 pub struct FaultStore {
     inner: Arc<dyn Store>,
-    random: Random,
-    faults: Arc<Mutex<Faults>>,
+    plan: FaultPlan,
 }
 
 impl FaultStore {
-    /// No faults yet.
-    pub fn new(inner: Arc<dyn Store>, random: Random) -> Self {
-        Self { inner, random, faults: Arc::default() }
+    /// `inner` under a plan. An outage is a plan in which every call fails.
+    pub fn new(inner: Arc<dyn Store>, plan: FaultPlan) -> Self {
+        Self { inner, plan }
     }
 
-    /// From now on.
-    pub fn set(&self, faults: Faults) {
-        *self.faults.lock() = faults;
-    }
-
+    /// What a caller is told who gets no answer: it doesn't say whether the call happened.
     fn no_answer(&self, name: &str) -> StoreError {
         StoreError::Unavailable(Error::new(Code::IO_FAILED, format!("{name}: no answer from the {} store: IO failed", self.inner.kind())))
-    }
-
-    /// Draws whether a call gets through.
-    fn before(&self, name: &str) -> Result<(), StoreError> {
-        let faults = *self.faults.lock();
-        if faults.outage || self.random.chance(faults.lost) { Err(self.no_answer(name)) } else { Ok(()) }
-    }
-
-    /// Draws whether the answer of a call that changed something gets through.
-    fn after<T>(&self, name: &str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        let unanswered = self.faults.lock().unanswered;
-        if self.random.chance(unanswered) { Err(self.no_answer(name)) } else { answer }
     }
 }
 
@@ -65,42 +36,34 @@ impl Store for FaultStore {
     }
 
     async fn put(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.before(name)?;
-        self.after(name, self.inner.put(name, bytes).await)
+        self.plan.run("put", || self.no_answer(name), || self.inner.put(name, bytes.clone())).await
     }
 
     async fn put_if_absent(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.before(name)?;
-        self.after(name, self.inner.put_if_absent(name, bytes).await)
+        self.plan.run("put_if_absent", || self.no_answer(name), || self.inner.put_if_absent(name, bytes.clone())).await
     }
 
     async fn get(&self, name: &str) -> Result<Bytes, StoreError> {
-        self.before(name)?;
-        self.inner.get(name).await
+        self.plan.run("get", || self.no_answer(name), || self.inner.get(name)).await
     }
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.before(name)?;
-        self.inner.get_range(name, range).await
+        self.plan.run("get_range", || self.no_answer(name), || self.inner.get_range(name, range.clone())).await
     }
 
     async fn head(&self, name: &str) -> Result<ObjectInfo, StoreError> {
-        self.before(name)?;
-        self.inner.head(name).await
+        self.plan.run("head", || self.no_answer(name), || self.inner.head(name)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
-        self.before(prefix)?;
-        self.inner.list(prefix).await
+        self.plan.run("list", || self.no_answer(prefix), || self.inner.list(prefix)).await
     }
 
     async fn delete(&self, name: &str) -> Result<(), StoreError> {
-        self.before(name)?;
-        self.after(name, self.inner.delete(name).await)
+        self.plan.run("delete", || self.no_answer(name), || self.inner.delete(name)).await
     }
 
     async fn map(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
-        self.before(name)?;
-        self.inner.map(name).await
+        self.plan.run("map", || self.no_answer(name), || self.inner.map(name)).await
     }
 }
