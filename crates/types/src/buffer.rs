@@ -64,6 +64,25 @@ impl<T: Pod> Buffer<T> {
     }
 }
 
+impl<T: Pod + Send + Sync> Buffer<T> {
+    /// The little-endian bytes of the values, sharing the memory.
+    pub fn into_bytes(self) -> Bytes {
+        match self.source {
+            Source::Shared(bytes, _) => bytes,
+            Source::Owned(..) => Bytes::from_owner(Owner(self)),
+        }
+    }
+}
+
+/// Lets `Bytes` hold a buffer.
+struct Owner<T>(Buffer<T>);
+
+impl<T: Pod> AsRef<[u8]> for Owner<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl<T> From<Vec<T>> for Buffer<T> {
     fn from(values: Vec<T>) -> Self {
         let range = 0..values.len();
@@ -109,6 +128,7 @@ mod tests {
             assert_eq!(&*buffer.slice(1..3), &[2, 3]);
             assert_eq!(&*buffer.slice(1..4).slice(1..2), &[3]);
             assert_eq!(buffer.slice(4..4).as_slice(), &[] as &[i64]);
+            assert_eq!(buffer.slice(1..3).into_bytes(), bytemuck::cast_slice::<i64, u8>(&[2, 3]));
         }
     }
 }
