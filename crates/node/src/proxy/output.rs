@@ -74,3 +74,56 @@ fn dynamic_key(name: &str) -> Option<&str> {
     let key = quoted.strip_prefix(quote)?.strip_suffix(quote)?;
     (!key.is_empty() && !key.contains([quote, '\\', '[', ']'])).then_some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(dynamic: bool) -> Schema {
+        let mut fields = vec![
+            r#"{"id": 100, "name": "id", "data_type": "Int64", "kind": "Primary"}"#,
+            r#"{"id": 101, "name": "v", "data_type": "FloatVector", "dimension": 2}"#,
+            r#"{"id": 102, "name": "j", "data_type": "Json"}"#,
+        ];
+        if dynamic {
+            fields.push(r#"{"id": 103, "name": "$meta", "data_type": "Json", "kind": "Dynamic"}"#);
+        }
+        serde_json::from_str(&format!(r#"{{"version": 1, "fields": [{}]}}"#, fields.join(","))).expect("a schema")
+    }
+
+    /// Names, fields, keys.
+    type Resolved<'a> = (&'a [&'a str], &'a [i64], Option<&'a [&'a str]>);
+
+    fn check(dynamic: bool, asked: &[&str], with_primary: bool, expected: Result<Resolved<'_>, &str>) {
+        let asked: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let expected = expected.map(|(names, fields, keys)| Output {
+            names: owned(names),
+            fields: fields.iter().map(|&id| FieldId(id)).collect(),
+            keys: keys.map(|keys| owned(keys).into_iter().collect()),
+        });
+        let output = Output::resolve(&schema(dynamic), &asked, with_primary);
+        assert_eq!(output.map_err(|error| error.reason().to_owned()), expected.map_err(str::to_owned), "{asked:?}");
+    }
+
+    #[test]
+    fn names() {
+        check(false, &[], false, Ok((&[], &[], None)));
+        check(false, &[], true, Ok((&["id"], &[100], None)));
+        check(false, &["j", "id", "j"], true, Ok((&["j", "id"], &[102, 100], None)));
+        check(false, &["*"], false, Ok((&["id", "v", "j"], &[100, 101, 102], None)));
+        check(false, &["color"], false, Err("field color not exist: invalid parameter"));
+        check(false, &["$meta"], false, Err("field $meta not exist: invalid parameter"));
+    }
+
+    #[test]
+    fn dynamic_keys() {
+        check(true, &["color", "v"], false, Ok((&["color", "v"], &[103, 101], Some(&["color"]))));
+        check(true, &[r#"$meta["a b"]"#, "size"], true, Ok((&["a b", "size", "id"], &[103, 100], Some(&["a b", "size"]))));
+        check(true, &["color", "*"], false, Ok((&["color", "id", "v", "j", "$meta"], &[103, 100, 101, 102], None)));
+        check(true, &["$meta", "color"], false, Ok((&["$meta", "color"], &[103], None)));
+        for wrong in [r#"$meta["a"]["b"]"#, "$meta[a]", r#"j["a"]"#, "a b", "1a", "$meta[]"] {
+            check(true, &[wrong], false, Err(&format!("parse output field name failed: {wrong}: invalid parameter")));
+        }
+    }
+}

@@ -11,7 +11,6 @@ use proto::schema::{
 use serde_json::value::RawValue;
 use types::column::{Column, Strings, Values};
 use types::schema::{Field, FieldKind};
-use types::value::Key;
 use types::{Error, Result};
 
 /// A column of an answer. `keys` cuts the dynamic field down.
@@ -28,10 +27,8 @@ pub fn field_data(field: &Field, column: Column, keys: Option<&BTreeSet<String>>
     let dynamic = field.kind == FieldKind::Dynamic;
     let data = match column.values {
         Values::FloatVector { dimension, data } => {
-            // Rows that were gathered are a buffer of their own; a shard's only answer is shared as it is.
-            let floats = FloatArray::from(data.to_vec());
-            let vectors = VectorField { dim: dimension as i64, data: Some(vector_field::Data::FloatVector(floats)) };
-            field_data::Field::Vectors(vectors)
+            let floats = FloatArray::from_bytes(data.into_bytes()).ok_or_else(|| Error::internal("floats have four bytes each"))?;
+            field_data::Field::Vectors(VectorField { dim: dimension as i64, data: Some(vector_field::Data::FloatVector(floats)) })
         }
         Values::Json(texts) if dynamic && keys.is_some() => {
             let cut = texts.iter().map(|text| cut_down(text, keys));
@@ -84,14 +81,6 @@ fn cut_down(text: &str, keys: Option<&BTreeSet<String>>) -> Result<Bytes> {
     Ok(serde_json::to_vec(&members).map_err(|error| Error::internal(format!("a dynamic field has no JSON form: {error}")))?.into())
 }
 
-/// Keys of hits as values.
-pub fn keys(keys: &[Key]) -> Values {
-    match keys.first() {
-        Some(Key::String(_)) => super::columns::keys(keys.iter(), types::schema::DataType::VarChar),
-        _ => super::columns::keys(keys.iter(), types::schema::DataType::Int64),
-    }
-}
-
 /// The one column of `count(*)`.
 pub fn count(rows: u64) -> FieldData {
     FieldData {
@@ -104,3 +93,81 @@ pub fn count(rows: u64) -> FieldData {
 
 /// What a count is called, in requests and answers.
 pub const COUNT: &str = "count(*)";
+
+#[cfg(test)]
+mod tests {
+    use types::bitset::Bitset;
+    use types::id::FieldId;
+    use types::schema::DataType;
+
+    use super::*;
+
+    fn field(data_type: &str, more: &str) -> Field {
+        serde_json::from_str(&format!(r#"{{"id": 101, "name": "f", "data_type": "{data_type}"{more}}}"#)).expect("a field")
+    }
+
+    fn check(field: &Field, column: Column, data: field_data::Field, valid_data: &[bool]) {
+        let expected = FieldData {
+            r#type: field.data_type.number(),
+            field_name: "f".to_owned(),
+            field_id: 101,
+            is_dynamic: false,
+            valid_data: valid_data.to_vec(),
+            field: Some(data),
+        };
+        assert_eq!(field_data(field, column, None), Ok(expected), "{}", field.data_type);
+    }
+
+    #[test]
+    fn every_type() {
+        let texts = || ["a", ""].into_iter().collect::<Strings>();
+        let cases: [(&str, Values, Data); 9] = [
+            ("Bool", Values::Bool(vec![1, 0].into()), Data::BoolData(BoolArray { data: vec![true, false] })),
+            ("Int8", Values::Int8(vec![-1, 2].into()), Data::IntData(IntArray { data: vec![-1, 2] })),
+            ("Int16", Values::Int16(vec![-1, 2].into()), Data::IntData(IntArray { data: vec![-1, 2] })),
+            ("Int32", Values::Int32(vec![-1, 2].into()), Data::IntData(IntArray { data: vec![-1, 2] })),
+            ("Int64", Values::Int64(vec![-1, 2].into()), Data::LongData(LongArray { data: vec![-1, 2] })),
+            ("Float", Values::Float(vec![0.5, 2.0].into()), Data::FloatData(FloatArray::from(vec![0.5, 2.0]))),
+            ("Double", Values::Double(vec![0.5, 2.0].into()), Data::DoubleData(DoubleArray { data: vec![0.5, 2.0] })),
+            ("VarChar", Values::VarChar(texts()), Data::StringData(StringArray { data: vec!["a".into(), String::new()] })),
+            ("Json", Values::Json(texts()), Data::JsonData(JsonArray { data: vec!["a".into(), "".into()] })),
+        ];
+        for (name, values, data) in cases {
+            check(&field(name, ""), Column::new(FieldId(101), values.clone()), scalar(data.clone()), &[]);
+            let nullable = field(name, r#", "nullable": true"#);
+            check(&nullable, Column::new(FieldId(101), values.clone()), scalar(data.clone()), &[true, true]);
+            let half = Column { field: FieldId(101), validity: Some(Bitset::from_fn(2, |row| row == 0)), values };
+            check(&nullable, half, scalar(data), &[true, false]);
+        }
+    }
+
+    #[test]
+    fn vectors_hold_present_rows_only() {
+        let values = Values::FloatVector { dimension: 2, data: vec![1.0, 2.0].into() };
+        let column = Column { field: FieldId(101), validity: Some(Bitset::from_fn(2, |row| row == 1)), values };
+        let floats = vector_field::Data::FloatVector(FloatArray::from(vec![1.0, 2.0]));
+        let data = field_data::Field::Vectors(VectorField { dim: 2, data: Some(floats) });
+        check(&field("FloatVector", r#", "nullable": true, "dimension": 2"#), column, data, &[false, true]);
+        let none = Column::new(FieldId(101), Values::empty(DataType::FloatVector, 2));
+        let empty = vector_field::Data::FloatVector(FloatArray::default());
+        let data = field_data::Field::Vectors(VectorField { dim: 2, data: Some(empty) });
+        check(&field("FloatVector", r#", "dimension": 2"#), none, data, &[]);
+    }
+
+    #[test]
+    fn the_dynamic_field_is_cut_down_to_what_was_asked_for() {
+        let dynamic = field("Json", r#", "kind": "Dynamic""#);
+        let column = || Column::new(FieldId(101), Values::Json([r#"{"a": 1.50, "b": [1], "c": 3}"#, "{}"].into_iter().collect()));
+        let texts = |data: FieldData| match data.field {
+            Some(field_data::Field::Scalars(ScalarField { data: Some(Data::JsonData(array)) })) => array.data,
+            other => panic!("{other:?}"),
+        };
+        let keys = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let data = field_data(&dynamic, column(), Some(&keys)).expect("objects");
+        assert!(data.is_dynamic);
+        assert_eq!(texts(data), [r#"{"a":1.50,"b":[1]}"#, "{}"]);
+        assert_eq!(texts(field_data(&dynamic, column(), None).expect("as stored"))[0], r#"{"a": 1.50, "b": [1], "c": 3}"#);
+        let broken = Column::new(FieldId(101), Values::Json(["[]"].into_iter().collect()));
+        assert!(field_data(&dynamic, broken, Some(&keys)).is_err());
+    }
+}

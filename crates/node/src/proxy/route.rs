@@ -98,3 +98,49 @@ impl Group {
         if self.rows.len() == keys.rows() && self.rows.is_sorted() { keys.clone() } else { keys.take(&self.rows) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use types::column::Values;
+    use types::id::FieldId;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_out_by_shard_and_partition() {
+        let (p, q) = (PartitionId(7), PartitionId(8));
+        let groups = group(&[1, 0, 1, 1], &Partitions::Each(vec![q, p, p, q]), 3);
+        assert_eq!(
+            groups,
+            [Group { shard: 0, rows: vec![1], runs: vec![(p, 1)] }, Group { shard: 1, rows: vec![2, 0, 3], runs: vec![(p, 1), (q, 2)] },]
+        );
+        let keys = Column::new(FieldId(100), Values::Int64(vec![10, 11, 12, 13].into()));
+        let batch = Batch::new(4, vec![keys.clone()]);
+        assert_eq!(groups[1].take_keys(&keys).values, Values::Int64(vec![12, 10, 13].into()));
+        assert_eq!(groups[1].take(&batch).batch.columns()[0].values, Values::Int64(vec![12, 10, 13].into()));
+        let whole = group(&[0; 4], &Partitions::One(p), 1);
+        assert_eq!(whole[0].take(&batch), Rows { runs: vec![(p, 4)], batch });
+    }
+
+    #[test]
+    fn partitions_of_a_key_are_counted_by_number_not_by_name() {
+        let partition = |i: i64| Partition { id: PartitionId(100 - i), name: format!("_default_{i}"), created: types::time::Timestamp(1) };
+        let collection = Collection {
+            id: types::id::CollectionId(1),
+            database: types::id::DatabaseId(1),
+            database_name: "default".to_owned(),
+            name: "c".to_owned(),
+            description: String::new(),
+            aliases: Vec::new(),
+            schema: types::schema::Schema { version: 1, fields: Vec::new() },
+            channels: Vec::new(),
+            partitions: [2, 10, 1, 0].into_iter().map(partition).collect(),
+            consistency: types::collection::Consistency::Strong,
+            properties: Default::default(),
+            created: types::time::Timestamp(1),
+            updated: types::time::Timestamp(1),
+        };
+        let names: Vec<&str> = hashed_partitions(&collection).iter().map(|partition| partition.name.as_str()).collect();
+        assert_eq!(names, ["_default_0", "_default_1", "_default_2", "_default_10"]);
+    }
+}

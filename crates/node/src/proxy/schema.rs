@@ -312,3 +312,175 @@ pub fn render_default(data_type: DataType, value: &Value) -> ValueField {
     };
     ValueField { data: Some(data) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(key: &str, value: &str) -> KeyValuePair {
+        KeyValuePair { key: key.to_owned(), value: value.to_owned() }
+    }
+
+    fn field(name: &str, data_type: WireType) -> FieldSchema {
+        let type_params = match data_type {
+            WireType::FloatVector => vec![pair("dim", "8")],
+            WireType::VarChar => vec![pair("max_length", "16")],
+            _ => Vec::new(),
+        };
+        FieldSchema { name: name.to_owned(), data_type: data_type as i32, type_params, ..FieldSchema::default() }
+    }
+
+    fn key() -> FieldSchema {
+        FieldSchema { is_primary_key: true, ..field("id", WireType::Int64) }
+    }
+
+    fn vector() -> FieldSchema {
+        field("v", WireType::FloatVector)
+    }
+
+    fn parsed(fields: Vec<FieldSchema>) -> Result<Schema> {
+        let wire = CollectionSchema { fields, ..CollectionSchema::default() };
+        parse(&wire, &Rules { collection: "c", limits: &Limits::default() })
+    }
+
+    #[test]
+    fn fields_get_ids_and_roles() {
+        let wire = CollectionSchema {
+            fields: vec![
+                FieldSchema { auto_id: true, ..key() },
+                vector(),
+                FieldSchema { is_partition_key: true, ..field("p", WireType::VarChar) },
+                FieldSchema { nullable: true, ..field("j", WireType::Json) },
+            ],
+            enable_dynamic_field: true,
+            ..CollectionSchema::default()
+        };
+        let schema = parse(&wire, &Rules { collection: "c", limits: &Limits::default() }).expect("a good schema");
+        let ids: Vec<(i64, &str)> = schema.fields.iter().map(|field| (field.id.0, field.name.as_str())).collect();
+        assert_eq!(ids, [(100, "id"), (101, "v"), (102, "p"), (103, "j"), (104, "$meta")]);
+        assert!(schema.primary().auto_id && schema.fields[3].nullable);
+        assert_eq!((schema.fields[1].dimension, schema.fields[2].max_length), (Some(8), Some(16)));
+        assert_eq!(schema.partition_key().map(|field| field.id.0), Some(102));
+        assert_eq!(schema.dynamic().and_then(|field| field.default.clone()), Some(Value::String("{}".into())));
+    }
+
+    #[test]
+    fn defaults() {
+        let value = |data| Some(ValueField { data: Some(data) });
+        let with = |data_type, data| FieldSchema { default_value: value(data), ..field("f", data_type) };
+        let good = [
+            (WireType::Bool, Data::BoolData(true), Value::Bool(true)),
+            (WireType::Int8, Data::IntData(-5), Value::Int(-5)),
+            (WireType::Int64, Data::LongData(5), Value::Int(5)),
+            (WireType::Float, Data::FloatData(0.5), Value::Float(0.5)),
+            (WireType::Double, Data::DoubleData(0.5), Value::Float(0.5)),
+            (WireType::VarChar, Data::StringData("x".into()), Value::String("x".into())),
+        ];
+        for (data_type, data, expected) in good {
+            let schema = parsed(vec![key(), vector(), with(data_type, data.clone())]).expect("a good default");
+            assert_eq!(schema.fields[2].default, Some(expected.clone()));
+            assert_eq!(render_default(schema.fields[2].data_type, &expected).data, Some(data));
+        }
+        let wrong = [
+            (WireType::Int8, Data::IntData(200), "[200] is out of range for type: Int8 of field: f"),
+            (WireType::Int64, Data::IntData(1), "type (Int64) of field (f) is not equal to the type(DataType_Int) of default_value"),
+            (
+                WireType::Int64,
+                Data::StringData("1".into()),
+                "type (Int64) of field (f) is not equal to the type(DataType_VarChar) of default_value",
+            ),
+            (WireType::Json, Data::BytesData("{}".into()), "type not support default_value, type:JSON, name:f"),
+            (WireType::VarChar, Data::StringData("x".repeat(17)), "the length (17) of string exceeds max length (16)"),
+        ];
+        for (data_type, data, text) in wrong {
+            let error = parsed(vec![key(), vector(), with(data_type, data)]).expect_err("a wrong default");
+            assert!(error.reason().starts_with(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn milvus_texts() {
+        let dim = |text: &str| FieldSchema { type_params: vec![pair("dim", text)], ..vector() };
+        let length = |text: &str| FieldSchema { type_params: vec![pair("max_length", text)], ..field("s", WireType::VarChar) };
+        let partition_key = |name: &str| FieldSchema { is_partition_key: true, ..field(name, WireType::Int64) };
+        let clustering_key = |name: &str| FieldSchema { is_clustering_key: true, ..field(name, WireType::Int64) };
+        let range = "float vector dimension should be in range 2 ~ 32768";
+        let no_value = || Some(ValueField { data: Some(Data::LongData(1)) });
+        let cases: Vec<(Vec<FieldSchema>, i32, String)> = vec![
+            (vec![key()], 1100, "schema does not contain vector field".into()),
+            (vec![vector()], 1100, "primary key is not specified".into()),
+            (
+                vec![key(), FieldSchema { name: "k".into(), ..key() }, vector()],
+                1100,
+                "there are more than one primary key, field name = id, k".into(),
+            ),
+            (vec![key(), vector(), vector()], 1100, "duplicated field name v found".into()),
+            (
+                vec![FieldSchema { is_primary_key: true, ..field("id", WireType::Int32) }, vector()],
+                1100,
+                "the data type of primary key should be Int64 or VarChar".into(),
+            ),
+            (
+                vec![key(), vector(), FieldSchema { auto_id: true, ..field("f", WireType::Int64) }],
+                1100,
+                "only primary field can speficy AutoID with true, field name = f".into(),
+            ),
+            (vec![FieldSchema { nullable: true, ..key() }, vector()], 1100, "primary field not support null".into()),
+            (
+                vec![FieldSchema { default_value: no_value(), ..key() }, vector()],
+                1100,
+                "primary field not support default_value, fieldName: id".into(),
+            ),
+            (vec![key(), vector(), field("f", WireType::None)], 1100, "data type None is not valid".into()),
+            (
+                vec![key(), vector(), field("f", WireType::String)],
+                1100,
+                "string data type not supported yet, please use VarChar type instead".into(),
+            ),
+            (vec![key(), vector(), field("f", WireType::Mol)], 1100, "data type Mol not supported, field name = f".into()),
+            (vec![key(), dim("1")], 1100, format!("invalid dimension: 1 of field v. {range}")),
+            (vec![key(), dim("32769")], 1100, format!("invalid dimension: 32769 of field v. {range}")),
+            (
+                vec![key(), FieldSchema { type_params: Vec::new(), ..vector() }],
+                1100,
+                "dimension is not defined in field type params of field v, check type param `dim` for vector field".into(),
+            ),
+            (
+                vec![key(), vector(), length("65536")],
+                1100,
+                "the maximum length specified for the field(s) should be in (0, 65535], but got 65536 instead".into(),
+            ),
+            (
+                vec![key(), vector(), FieldSchema { type_params: Vec::new(), ..length("1") }],
+                1101,
+                "type param(max_length) should be specified for the field(s) of collection c: missing parameter".into(),
+            ),
+            (
+                vec![key(), vector(), partition_key("a"), partition_key("b")],
+                1100,
+                "there are more than one partition key, field name = a, b".into(),
+            ),
+            (
+                vec![key(), vector(), FieldSchema { nullable: true, ..partition_key("a") }],
+                1100,
+                "partition key field not support nullable".into(),
+            ),
+            (
+                vec![key(), vector(), clustering_key("a"), clustering_key("b")],
+                1100,
+                "there are more than one clustering key, field name = a, b".into(),
+            ),
+            (vec![key(), vector(), field("1a", WireType::Bool)], 1701, "Invalid field name: 1a. ".into()),
+        ];
+        for (fields, code, text) in cases {
+            let error = parsed(fields).expect_err("a wrong schema");
+            assert_eq!(error.code().0, code, "{error}");
+            assert!(error.reason().starts_with(&text), "{error} … {text}");
+        }
+        let many = |count: usize, data_type| (0..count).map(move |i| field(&format!("f{i}"), data_type));
+        let fields: Vec<FieldSchema> = [key(), vector()].into_iter().chain(many(255, WireType::Bool)).collect();
+        assert!(parsed(fields).expect_err("too many").reason().starts_with("maximum field's number should be limited to 256"));
+        let vectors: Vec<FieldSchema> = [key()].into_iter().chain(many(11, WireType::FloatVector)).collect();
+        assert!(parsed(vectors).expect_err("too many").reason().starts_with("maximum vector field's number should be limited to 10"));
+    }
+}
