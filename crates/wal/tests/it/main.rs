@@ -1,5 +1,6 @@
 //! Tests of the log's crate: conformance of every backend, then the protocol above them under faults.
 
+mod crash;
 mod disk;
 mod embedded;
 mod kafka;
