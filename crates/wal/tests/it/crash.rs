@@ -97,7 +97,7 @@ fn run(seed: u64, flaws: Flaws) -> Result<(), String> {
         disk.set_flaws(flaws);
         let random = Random::seeded(seed ^ 0x5eed);
         let channels = ["left", "right"].map(|name| (ChannelName::from(name), Expected::default())).into();
-        let rates = if seed % 2 == 0 { Rates::NONE } else { Rates { fail_before: 0.05, fail_after: 0.05, ..Rates::NONE } };
+        let rates = if seed.is_multiple_of(2) { Rates::NONE } else { Rates { fail_before: 0.05, fail_after: 0.05, ..Rates::NONE } };
         let mut run = Run { random, channels };
         for round in 0..=ROUNDS {
             let world = World::simulated(seed + 1_000 * round as u64, disk.process());
