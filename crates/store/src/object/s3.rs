@@ -40,6 +40,8 @@ const CONFLICT_ATTEMPTS: u32 = 6;
 const ATTEMPT_KEY: &str = "elanus-attempt";
 /// S3's word for it, in an answer that else reads like a missing object.
 const NO_BUCKET: &str = "NoSuchBucket";
+/// S3's word for a request with a header that it doesn't know.
+const UNKNOWN_HEADER: &str = "NotImplemented";
 /// S3 asks for a region; MinIO and Ceph take any.
 const REGION: &str = "us-east-1";
 
@@ -125,6 +127,9 @@ impl S3Store {
                     tracing::info!(bucket = %self.place, %error, "there is no bucket");
                     return Err(StoreError::Missing(self.place.clone()));
                 }
+                (Err(error), Err(_)) if error.to_string().contains(UNKNOWN_HEADER) => {
+                    return Err(self.unfit(&format!("doesn't know If-None-Match on a put: {error}")));
+                }
                 (Err(error), Err(_)) => return Err(self.failed(&name, error)),
                 (Ok(()), Err(_)) | (Err(_), Ok(())) => {
                     let winner = if answers.0.is_ok() { first } else { second };
@@ -169,7 +174,9 @@ impl S3Store {
             S3Error::NotFound { .. } => StoreError::Missing(name.to_owned()),
             S3Error::AlreadyExists { .. } | S3Error::Precondition { .. } => StoreError::Exists(name.to_owned()),
             S3Error::PermissionDenied { .. } | S3Error::Unauthenticated { .. } => misconfigured(&self.place, &error),
-            error => StoreError::Unavailable(Error::io(format!("{name} of {}", self.place), error)),
+            error => {
+                StoreError::Unavailable(Error::new(Code::IO_FAILED, format!("{name} of {}: {}: IO failed", self.place, causes(&error))))
+            }
         }
     }
 
@@ -221,7 +228,21 @@ impl S3Store {
 }
 
 fn misconfigured(place: &str, error: &S3Error) -> StoreError {
-    StoreError::Misconfigured(Error::new(Code::IO_FAILED, format!("the S3 store at {place} can't be used: {error}: IO failed")))
+    StoreError::Misconfigured(Error::new(Code::IO_FAILED, format!("the S3 store at {place} can't be used: {}: IO failed", causes(error))))
+}
+
+/// An error with what caused it: a refused certificate hides behind "error sending request".
+fn causes(error: &S3Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn client_options(options: &S3Options) -> Result<ClientOptions, S3Error> {

@@ -7,8 +7,8 @@ use types::bitset::Bitset;
 use types::buffer::Buffer;
 use types::column::Strings;
 
-/// The largest page that is read: 1,024 rows of the largest values.
-pub(crate) const PAGE_BYTES_MAX: usize = 128 << 20;
+/// The largest page that is read: the writer ends one with the value that fills it.
+pub(crate) const PAGE_BYTES_MAX: usize = 2 * super::VALUE_BYTES_MAX;
 
 /// Why a page can't be read.
 pub(crate) type Damage = &'static str;

@@ -11,7 +11,7 @@ use types::blob::MemoryBlob;
 use crate::sample::{self, KeyType, assert_same};
 use crate::{deletes, manifests};
 
-const ROWS: usize = 1_300;
+const ROWS: usize = 1_100;
 const SEED: u64 = 20;
 
 fn path(name: &str) -> PathBuf {

@@ -5,6 +5,7 @@ mod cache;
 mod damage;
 mod deletes;
 mod fuzz;
+mod gateway;
 mod golden;
 mod manifests;
 mod objects;

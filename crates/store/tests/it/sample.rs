@@ -91,7 +91,7 @@ fn column(field: &Field, rows: usize, random: &Draw) -> Column {
     // A few texts in a hundred are large, one in ten is empty.
     let text = |row: usize| match random.below(100) {
         _ if !present(row) => String::new(),
-        0..3 => format!("{row}-ü").repeat(2_000),
+        0..3 => format!("{row}-ü").repeat(300),
         3..13 => String::new(),
         _ => format!("text {} of {row}", random.below(1_000_000)),
     };

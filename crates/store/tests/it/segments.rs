@@ -146,7 +146,7 @@ fn arrow_and_parquet_agree() {
 #[test]
 fn pages_are_small() {
     let schema = Schema { version: 1, fields: sample::schema(KeyType::Text).fields.into_iter().take(1).collect() };
-    for (count, value_bytes) in [(5_000, 3), (600, 1_000), (40, 60_000)] {
+    for (count, value_bytes) in [(5_000, 3), (600, 1_000), (40, 60_000), (3, 15 << 20)] {
         let texts = (0..count).map(|i| format!("{i:0value_bytes$}")).collect();
         let batch = Batch::new(count, vec![Column::new(FieldId(100), Values::VarChar(texts))]);
         let rows = SegmentRows { batch, timestamps: vec![Timestamp(1); count], partitions: vec![PartitionId(1); count] };
@@ -162,6 +162,8 @@ fn pages_are_small() {
             index.page_locations(0).expect("it has an offset index").iter().map(|page| page.first_row_index as usize).collect();
         let ends = starts.iter().skip(1).copied().chain([count]);
         let largest = starts.iter().zip(ends).map(|(start, end)| end - start).max().expect("it has pages");
+        let reader = sample::open(&encoded, &schema).expect("own files");
+        assert_same(&reader.column(FieldId(100)).expect("own files"), rows.batch.column(FieldId(100)).expect("it is the key"), "texts");
         assert!(largest <= PAGE_ROWS_MAX && largest * value_bytes <= 2 * (64 << 10) + value_bytes, "{largest} rows of {value_bytes} bytes");
     }
 }
