@@ -24,8 +24,10 @@ pub type Progress = Flushed;
 /// One channel's shards.
 pub struct Channel {
     name: ChannelName,
+    /// This process is the sequencer: what it has acknowledged is applied here.
+    sequenced: bool,
     shards: Mutex<Shards>,
-    progress: watch::Sender<Option<Progress>>,
+    progress: watch::Sender<Progress>,
 }
 
 #[derive(Default)]
@@ -45,9 +47,14 @@ pub struct ShardReader {
 }
 
 impl Channel {
-    /// A channel without shards.
-    pub fn new(name: ChannelName) -> Arc<Self> {
-        Arc::new(Self { name, shards: Mutex::default(), progress: watch::channel(None).0 })
+    /// A channel without shards that this process sequences, read up to `start`.
+    pub fn sequenced(name: ChannelName, start: Progress) -> Arc<Self> {
+        Arc::new(Self { name, sequenced: true, shards: Mutex::default(), progress: watch::channel(start).0 })
+    }
+
+    /// Whether this process sequences it.
+    pub fn is_sequenced_here(&self) -> bool {
+        self.sequenced
     }
 
     /// Its name.
@@ -55,8 +62,8 @@ impl Channel {
         &self.name
     }
 
-    /// Up to where it is applied, as it moves; `None` before the first record.
-    pub fn progress(&self) -> watch::Receiver<Option<Progress>> {
+    /// Up to where it is applied, as it moves.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }
 
@@ -119,7 +126,6 @@ impl Channel {
         let mut shards = self.shards.lock();
         let progress = *self.progress.borrow();
         let shard = shards.live.get_mut(&id).ok_or_else(|| absent(id))?;
-        let Some(progress) = progress else { return Ok((None, shard.flushed().clock)) };
         Ok((shard.begin_flush(progress), progress.clock))
     }
 
@@ -127,9 +133,7 @@ impl Channel {
     pub fn adopt(&self, id: ShardId, base: &Base, sealed: Vec<Arc<Sealed>>) -> Result<()> {
         let mut shards = self.shards.lock();
         let shard = shards.live.get_mut(&id).ok_or_else(|| absent(id))?;
-        if let Some(progress) = *self.progress.borrow() {
-            shard.advance(progress.clock);
-        }
+        shard.advance(self.progress.borrow().clock);
         shard.adopt(base, sealed)
     }
 
@@ -198,7 +202,7 @@ impl Apply for Sink {
             Event::Unreadable { error, .. } => shards.quarantine(header.shard, error),
         }
         let progress = Flushed { position: span.last, epoch: header.epoch, number: header.number, clock: header.timestamp };
-        self.channel.progress.send_replace(Some(progress));
+        self.channel.progress.send_replace(progress);
     }
 
     fn first_unflushed(&self) -> Option<Position> {

@@ -69,7 +69,7 @@ impl Refresher {
         let mut progress = channel.progress();
         let reached = async {
             // A manifest that was made of the create record alone is reached by any shard.
-            let applied = progress.wait_for(|progress| manifest.version == 0 || progress.is_some_and(|progress| progress.clock >= clock));
+            let applied = progress.wait_for(|progress| manifest.version == 0 || progress.clock >= clock);
             applied.await.map(drop).map_err(|_| types::Error::internal("a channel ended while a shard went over to a manifest"))
         };
         call.bound("the log up to a manifest", reached).await?;

@@ -198,7 +198,6 @@ fn start_nodes(world: &World, config: &Config, storage: &Storage, roles: &Roles,
         refresher,
         coordinator: roles.data.clone(),
         peers: peers.clone(),
-        alone: storage.embedded,
     });
     // Builds have threads of their own, so that searches don't wait behind them.
     let pool = CpuPool::with_threads("build", world.cpu.threads());

@@ -66,6 +66,21 @@ impl Position {
         self
     }
 
+    /// The highest position below this one; a log's start has none below it and stays.
+    pub fn previous(mut self) -> Self {
+        if self.key == [0; 24] {
+            return self;
+        }
+        for byte in self.key.iter_mut().rev() {
+            let borrow = *byte == 0;
+            *byte = byte.wrapping_sub(1);
+            if !borrow {
+                break;
+            }
+        }
+        self
+    }
+
     /// The stored form: the log's id and the key, 40 bytes.
     pub fn to_bytes(self) -> [u8; 40] {
         let mut bytes = [0; 40];
@@ -121,6 +136,8 @@ mod tests {
         let low = Position::from_parts(log, [1, 2, u64::MAX]);
         assert_eq!(low.next(), Position::from_parts(log, [1, 3, 0]));
         assert!(low < low.next());
+        assert_eq!(low.next().previous(), low);
+        assert_eq!(Position::start(log).previous(), Position::start(log));
         assert!(Position::start(log) <= Position::from_u64(log, 0));
         assert_eq!(Position::from_bytes(&low.to_bytes()), low);
         let json = serde_json::to_string(&low).expect("a position is a string");

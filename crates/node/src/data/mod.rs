@@ -16,7 +16,6 @@ use base::World;
 use parking_lot::Mutex;
 use role::Call;
 use role::data::{DataCoord, DataNode, Placed, WriteStream};
-use tokio::sync::Notify;
 use types::id::{ChannelName, PartitionId, ShardId, WriterId};
 use types::position::Position;
 use types::record::Control;
@@ -62,8 +61,6 @@ pub struct DataNodeRole {
     sequencers: Mutex<BTreeMap<ChannelName, Assigned>>,
     /// A flush of one shard at a time.
     turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
-    /// Something was written: upkeep looks whether a flush is due.
-    written: Notify,
 }
 
 #[derive(Clone)]
@@ -75,7 +72,7 @@ struct Assigned {
 impl DataNodeRole {
     /// A node without channels, and its upkeep.
     pub fn start(parts: Parts) -> Arc<Self> {
-        let role = Arc::new(Self { parts, sequencers: Mutex::default(), turns: Mutex::default(), written: Notify::new() });
+        let role = Arc::new(Self { parts, sequencers: Mutex::default(), turns: Mutex::default() });
         role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
         role
     }

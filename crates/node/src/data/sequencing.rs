@@ -2,6 +2,7 @@
 
 use role::Call;
 use segment::Base;
+use store::manifest::{Flushed, ShardState};
 use types::Result;
 use types::id::{ChannelName, ShardId};
 use wal::checkpoint;
@@ -22,7 +23,8 @@ pub(super) async fn assign(node: &DataNodeRole, call: &Call, name: &ChannelName,
         known.sequencer.stop().await;
     }
     let start = starting_point(node, call, name).await?;
-    let channel = Channel::new(name.clone());
+    let read = Flushed { position: start.position.previous(), epoch: start.epoch, number: start.number, clock: start.clock };
+    let channel = Channel::sequenced(name.clone(), read);
     for shard in node.parts.coordinator.shards_of_channel(call, name).await? {
         let manifest = node.parts.refresher.manifest(call, shard).await?;
         channel.add(shard, Base::of(&manifest));
@@ -62,7 +64,7 @@ pub(super) async fn confirm_new_shards(node: &DataNodeRole, call: &Call, channel
     let known = node.parts.coordinator.shards_of_channel(call, channel.name()).await?;
     channel.confirm(&known);
     for (shard, state) in channel.states() {
-        if unconfirmed.contains(&shard) && !known.contains(&shard) && state.state == store::manifest::ShardState::Dropped {
+        if unconfirmed.contains(&shard) && !known.contains(&shard) && state.state == ShardState::Dropped {
             channel.remove(shard);
         }
     }

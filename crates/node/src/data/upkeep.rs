@@ -49,8 +49,12 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
 
 async fn look(node: &DataNodeRole) {
     for channel in node.parts.channels.all() {
-        let due: Vec<ShardId> =
-            channel.unflushed_bytes().into_iter().filter(|(_, bytes)| *bytes >= node.parts.limits.flush_bytes).map(|(shard, _)| shard).collect();
+        let due: Vec<ShardId> = channel
+            .unflushed_bytes()
+            .into_iter()
+            .filter(|(_, bytes)| *bytes >= node.parts.limits.flush_bytes)
+            .map(|(shard, _)| shard)
+            .collect();
         for shard in &due {
             if let Err(error) = flush::shard(node, *shard).await {
                 tracing::warn!(%shard, %error, "a flush failed and is tried again");

@@ -35,8 +35,6 @@ pub struct Parts {
     pub coordinator: Arc<dyn DataCoord>,
     /// Reaches sequencers.
     pub peers: Arc<Peers>,
-    /// The sequencers are this process's own: what they acknowledged is applied here.
-    pub alone: bool,
 }
 
 /// The query node of a process.
@@ -85,23 +83,23 @@ impl QueryNodeRole {
         match at {
             ReadAt::Applied => {}
             // Sequencer and reader are one: what is applied is level.
-            ReadAt::Within(_) if self.parts.alone => {}
+            ReadAt::Within(_) if channel.is_sequenced_here() => {}
             ReadAt::Barrier | ReadAt::Within(_) => {
                 let end = self.sequencer(call, channel.name()).await?.barrier(call, channel.name()).await?;
-                let start = types::position::Position::start(end.log);
-                let reached = progress.wait_for(|progress| progress.map_or(start, |progress| progress.position.next()) >= end);
-                call.bound("the end of the log", async { reached.await.map(drop).map_err(ended) }).await?;
+                if !channel.is_sequenced_here() {
+                    let reached = progress.wait_for(|progress| progress.position.next() >= end);
+                    call.bound("the end of the log", async { reached.await.map(drop).map_err(ended) }).await?;
+                }
             }
             ReadAt::Snapshot(timestamp) => {
-                let clock = |progress: &Option<crate::channel::Progress>| progress.map_or(Timestamp::ZERO, |progress| progress.clock);
-                if clock(&progress.borrow()) < timestamp {
+                if progress.borrow().clock < timestamp {
                     self.sequencer(call, channel.name()).await?.advance_clock(call, channel.name(), timestamp).await?;
                 }
-                let reached = progress.wait_for(|progress| clock(progress) >= timestamp);
+                let reached = progress.wait_for(|progress| progress.clock >= timestamp);
                 call.bound("the snapshot's timestamp", async { reached.await.map(drop).map_err(ended) }).await?;
             }
         }
-        let clock = progress.borrow().map_or(Timestamp::ZERO, |progress| progress.clock);
+        let clock = progress.borrow().clock;
         Ok(clock)
     }
 
@@ -183,11 +181,8 @@ impl QueryNode for QueryNodeRole {
             let found = search::search(&pinned.version, &wanted, &pool)?;
             let places: Vec<Place> = found.iter().flatten().map(|row| row.place).collect();
             let rows = query::fetch(&pinned.version, &places, &request.scope.output, request.scope.ignore_growing)?;
-            let hit = |row: search::Found| Hit {
-                score: index::space::score_of(metric, row.distance),
-                key: row.key,
-                timestamp: row.timestamp,
-            };
+            let hit =
+                |row: search::Found| Hit { score: index::space::score_of(metric, row.distance), key: row.key, timestamp: row.timestamp };
             let hits = found.into_iter().map(|rows| rows.into_iter().map(hit).collect()).collect();
             Ok(SearchResponse { metric, hits, rows, at: pinned.at })
         });
@@ -233,12 +228,8 @@ impl QueryNode for QueryNodeRole {
 
 fn answer_query(pinned: &Pinned, request: &QueryRequest, pool: &base::cpu::CpuPool) -> Result<QueryResponse> {
     let filter: &Plan = &request.scope.filter;
-    let wanted = query::Query {
-        filter,
-        partitions: pinned.partitions.as_deref(),
-        at: pinned.at,
-        ignore_growing: request.scope.ignore_growing,
-    };
+    let wanted =
+        query::Query { filter, partitions: pinned.partitions.as_deref(), at: pinned.at, ignore_growing: request.scope.ignore_growing };
     if request.count {
         let count = query::count(&pinned.version, &wanted, pool)?;
         return Ok(QueryResponse { count: Some(count), rows: Batch::default(), timestamps: Vec::new(), at: pinned.at });

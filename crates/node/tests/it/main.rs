@@ -1,0 +1,3 @@
+//! The node crate from outside.
+
+mod proxy;
