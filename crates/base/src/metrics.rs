@@ -1,8 +1,8 @@
 //! What a process counts, and its text for Prometheus.
 //!
-//! One [`Metrics`] per process (a simulation has several), no global state. A metric is declared once, as a constant with its name, labels
-//! and buckets: Milvus's own in [`milvus`], ours (`elanus_…`) beside the code that fills them. A component asks for its [`Family`] when it is
-//! made, and for a child (one set of label values) where it counts.
+//! One [`Metrics`] per process (a simulation has several), no global state. A metric is declared once, as a constant with its name,
+//! labels and buckets: Milvus's own in [`milvus`], ours (`elanus_…`) beside the code that fills them. A component asks for its
+//! [`Family`] when it is made, and for a child (one set of label values) where it counts.
 //!
 //! Invariants: a name has one kind and one list of labels; a family has at most [`SERIES_MOST`] children, later ones are counted together
 //! under the value `other`.

@@ -8,18 +8,19 @@ use std::sync::OnceLock;
 use super::key::normalize;
 
 const NAMES: &str = "
-    etcd.log.* etcd.data.* etcd.config.* tikv.* mysql.* rocksmq.* natsmq.* woodpecker.* hook.* cipherPlugin.* grpc.* trace.* gpu.* knowhere.*
-    autoIndex.* credential.* function.* streaming.* metastore.snapshot.* version
-    minio.logLevel minio.useIAMRole pulsar.enableClientMetrics pulsar.backlogAutoClearBytes
-    msgChannel.chanNamePrefix.* msgChannel.subNamePrefix.* common.chanNamePrefix.* common.subNamePrefix.*
+    etcd.log.* etcd.data.* etcd.config.* tikv.* mysql.* rocksmq.* natsmq.* woodpecker.* hook.* cipherPlugin.* grpc.* trace.* gpu.*
+    knowhere.* autoIndex.* credential.* function.* streaming.* metastore.snapshot.* version minio.logLevel minio.useIAMRole
+    pulsar.enableClientMetrics pulsar.backlogAutoClearBytes msgChannel.chanNamePrefix.* msgChannel.subNamePrefix.*
+    common.chanNamePrefix.* common.subNamePrefix.*
 
-    proxy.timeTickInterval proxy.msgStream.* proxy.maxTaskNum proxy.ddlConcurrency proxy.dclConcurrency proxy.ginLogging proxy.ginLogSkipPaths
-    proxy.queryNodePooling.* proxy.partialResultRequiredDataRatio proxy.maxBloomFilterSize proxy.maxBloomFilterPlanSize
-    proxy.replicaSelectionPolicy proxy.checkQueryNodeHealthInterval proxy.costMetricsExpireTime proxy.retryTimesOnReplica
-    proxy.retryTimesOnHealthCheck proxy.checkWorkloadRequestNum proxy.workloadToleranceFactor proxy.skipAutoIDCheck
-    proxy.skipPartitionKeyCheck proxy.slowLogSpanInSeconds proxy.http.debug_mode proxy.http.enablePprof proxy.http.enableHSTS
-    proxy.http.maxHeaderBytes proxy.http.hstsMaxAge proxy.http.hstsIncludeSubDomains proxy.internalTLS.* proxy.enablePublicPrivilege
-    proxy.queryStream.* proxy.dynamicField.* proxy.enableCachedServiceProvider proxy.maxUserNameLength proxy.shardLeaderCacheInterval
+    proxy.timeTickInterval proxy.msgStream.* proxy.maxTaskNum proxy.ddlConcurrency proxy.dclConcurrency proxy.ginLogging
+    proxy.ginLogSkipPaths proxy.queryNodePooling.* proxy.partialResultRequiredDataRatio proxy.maxBloomFilterSize
+    proxy.maxBloomFilterPlanSize proxy.replicaSelectionPolicy proxy.checkQueryNodeHealthInterval proxy.costMetricsExpireTime
+    proxy.retryTimesOnReplica proxy.retryTimesOnHealthCheck proxy.checkWorkloadRequestNum proxy.workloadToleranceFactor
+    proxy.skipAutoIDCheck proxy.skipPartitionKeyCheck proxy.slowLogSpanInSeconds proxy.http.debug_mode proxy.http.enablePprof
+    proxy.http.enableHSTS proxy.http.maxHeaderBytes proxy.http.hstsMaxAge proxy.http.hstsIncludeSubDomains proxy.internalTLS.*
+    proxy.enablePublicPrivilege proxy.queryStream.* proxy.dynamicField.* proxy.enableCachedServiceProvider proxy.maxUserNameLength
+    proxy.shardLeaderCacheInterval
 
     mixCoord.* rootCoord.importTaskExpiration rootCoord.importTaskRetention rootCoord.importTaskSubPath rootCoord.timeTickInterval
     queryCoord.* dataCoord.* dataNode.* indexCoord.* indexNode.* queryNode.* streamingNode.*
@@ -31,17 +32,17 @@ const NAMES: &str = "
     common.diskWriteNumThreads common.diskWriteRateLimiter.* common.estimate.* common.usePartitionKeyAsClusteringKey
     common.useVectorAsClusteringKey common.enableVectorClusteringKey common.enabledJSONShredding common.usingJSONShreddingForQuery
     common.enabledJSONKeyStats common.enabledGrowingSegmentJSONKeyStats common.localRPCEnabled common.sync.* common.fileResource.*
-    common.groupBy.* common.enabledOptimizeExpr common.bitmapIndexCardinalityBound common.collectionReplicateEnable common.enablePosixMode
-    common.enableMaterializedView common.enableCredentialCheck common.clusterInMemReplica.* common.storageZstdConcurrency common.ddlConcurrency
-    common.dropTolerance common.topicNames common.timeTicker common.beamWidthRatio common.gc.* common.healthcheck.*
-    common.enableConfigParamTypeCheck common.configParamTypeCheck.* common.hybridSearch.* common.exprResCacheEnabled common.arrow.*
-    common.security.exprEnabled common.security.exprAuthMode common.security.rbac.* common.security.superUsersEnabled
-    common.session.* log.dev log.file.maxDays log.asyncWrite.* log.grpc.* tls.* internaltls.*
+    common.groupBy.* common.enabledOptimizeExpr common.bitmapIndexCardinalityBound common.collectionReplicateEnable
+    common.enablePosixMode common.enableMaterializedView common.enableCredentialCheck common.clusterInMemReplica.*
+    common.storageZstdConcurrency common.ddlConcurrency common.dropTolerance common.topicNames common.timeTicker common.beamWidthRatio
+    common.gc.* common.healthcheck.* common.enableConfigParamTypeCheck common.configParamTypeCheck.* common.hybridSearch.*
+    common.exprResCacheEnabled common.arrow.* common.security.exprEnabled common.security.exprAuthMode common.security.rbac.*
+    common.security.superUsersEnabled common.session.* log.dev log.file.maxDays log.asyncWrite.* log.grpc.* tls.* internaltls.*
 
     quotaAndLimits.flushRate.* quotaAndLimits.dbRate.* quotaAndLimits.ddl.* quotaAndLimits.limits.maxDatabaseNum
     quotaAndLimits.limits.maxCompactionTask quotaAndLimits.limits.allocRetryTimes quotaAndLimits.limits.allocWaitInterval
-    quotaAndLimits.limits.complexDelete.* quotaAndLimits.indexRate.* quotaAndLimits.compactionRate.* quotaAndLimits.dml.* quotaAndLimits.dql.*
-    quotaAndLimits.limitWriting.ttProtection.* quotaAndLimits.limitWriting.memProtection.*
+    quotaAndLimits.limits.complexDelete.* quotaAndLimits.indexRate.* quotaAndLimits.compactionRate.* quotaAndLimits.dml.*
+    quotaAndLimits.dql.* quotaAndLimits.limitWriting.ttProtection.* quotaAndLimits.limitWriting.memProtection.*
     quotaAndLimits.limitWriting.growingSegmentsSizeProtection.* quotaAndLimits.limitWriting.diskProtection.loadedDiskQuota
     quotaAndLimits.limitWriting.l0SegmentsRowCountProtection.* quotaAndLimits.limitWriting.deleteBufferRowCountProtection.*
     quotaAndLimits.limitWriting.deleteBufferSizeProtection.* quotaAndLimits.limitReading.queueProtection.*

@@ -74,7 +74,9 @@ fn write_node(text: &mut String, node: &Node, depth: usize) {
         return;
     }
     push_line(text, &indent, &format!("{}:", node.name));
-    for child in &node.children {
+    // A section's own keys first: who reads on is in another section.
+    let (keys, sections): (Vec<_>, Vec<_>) = node.children.iter().partition(|child| child.key.is_some());
+    for child in keys.into_iter().chain(sections) {
         write_node(text, child, depth + 1);
     }
 }

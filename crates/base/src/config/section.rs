@@ -1,7 +1,7 @@
 //! The `section!` declaration, from which one part of the table and of the typed tree come.
 //!
-//! A macro, because a key's name, type, default, bounds and documentation must stand in one place and reach four: the struct, the reader, the
-//! errors and `configs/elanus.yaml`.
+//! A macro, because a key's name, type, default, bounds and documentation must stand in one place and reach four: the struct, the
+//! reader, the errors and `configs/elanus.yaml`.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,15 @@ impl Table {
     }
 
     pub(super) fn key<T: Value>(&mut self, section: &str, key: Key) {
-        let mut allowed = T::allowed(key.unit);
-        if let Some((least, most)) = key.range {
-            allowed = format!("{allowed}, {least} to {most}");
-        }
-        self.keys.push(KeyEntry { path: join(section, key.name), key, allowed });
+        self.keys.push(KeyEntry { path: join(section, key.name), key, allowed: allowed::<T>(&key) });
     }
+}
+
+/// What is allowed, in words, range and all.
+fn allowed<T: Value>(key: &Key) -> String {
+    let allowed = T::allowed(key.unit);
+    let Some((least, most)) = key.range else { return allowed };
+    format!("{allowed}; from {least} to {most} {}", key.unit.name()).trim_end().to_owned()
 }
 
 /// A struct of settings.
@@ -64,8 +67,7 @@ impl Reader<'_> {
             return value;
         }
         let shown = if key.secret { "***" } else { text };
-        let range = key.range.map(|(least, most)| format!(", {least} to {most}")).unwrap_or_default();
-        self.problems.push(format!("{path} is {shown:?} in {origin}: allowed is {}{range}", T::allowed(key.unit)));
+        self.problems.push(format!("{path} is {shown:?} in {origin}: allowed is {}", allowed::<T>(key)));
         default()
     }
 
@@ -108,7 +110,10 @@ macro_rules! section {
     (
         $(#[doc = $doc:literal])*
         pub struct $struct:ident {
-            $($(#[doc = $key_doc:literal])* $name:literal => $field:ident: $type:ty = $default:literal $(.$option:ident($($value:expr),*))*;)*
+            $(
+                $(#[doc = $key_doc:literal])*
+                $name:literal => $field:ident: $type:ty = $default:literal $(.$option:ident($($value:expr),*))*;
+            )*
         }
         $(sections { $($sub_name:literal => $sub_field:ident: $sub_type:ty;)* })?
     ) => {

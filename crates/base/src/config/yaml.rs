@@ -1,7 +1,7 @@
 //! A file's text to dotted names and texts, in the file's order.
 //!
-//! Lists of plain values become one text with commas, as Milvus does; `null` becomes the empty text. A name that stands twice is no error: the
-//! later one counts, and the caller is told. Merge keys (`<<`) are merged.
+//! Lists of plain values become one text with commas, as Milvus does; `null` becomes the empty text. A name that stands twice is no
+//! error: the later one counts, and the caller is told. Merge keys (`<<`) are merged.
 
 use std::collections::BTreeMap;
 use std::fmt;

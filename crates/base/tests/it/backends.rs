@@ -59,7 +59,8 @@ fn standalone() {
     check("metastore: {type: tikv}", "refused: metastore.type is tikv: etcd, or the embedded store, is allowed");
     check(
         "metastore: {type: tikv}\nmq: {type: kafka}",
-        "refused: metastore.type is tikv: etcd, or the embedded store, is allowed\nmq.type in test.yaml asks for Kafka, and kafka.brokerList isn't set",
+        "refused: metastore.type is tikv: etcd, or the embedded store, is allowed\n\
+        mq.type in test.yaml asks for Kafka, and kafka.brokerList isn't set",
     );
 }
 
@@ -88,7 +89,8 @@ fn cluster() {
     check("common: {storageType: local}\nlocalStorage: {path: /nfs}", "etcd objects /nfs/elanus/objects");
     check(
         "mq: {type: rocksmq}",
-        "refused: mq.type in test.yaml asks for a log in one process's own files: roles in several processes need kafka, pulsar or woodpecker",
+        "refused: mq.type in test.yaml asks for a log in one process's own files: \
+        roles in several processes need kafka, pulsar or woodpecker",
     );
     check("etcd: {use: {embed: true}}", "refused: etcd.use.embed is true: roles in several processes need an etcd of their own");
 }

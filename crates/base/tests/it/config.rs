@@ -193,7 +193,7 @@ fn unknown_names_are_named_once() {
 fn values_that_cant_be_read() {
     let check = |text: &str, expected: &str| assert_eq!(problems(&with_file(text)), [expected], "{text}");
     check("proxy: {port: 70000}", "proxy.port is \"70000\" in milvus.yaml: allowed is a whole number");
-    check("proxy: {maxNameLength: 0}", "proxy.maxNameLength is \"0\" in milvus.yaml: allowed is a whole number, 1 to 65535");
+    check("proxy: {maxNameLength: 0}", "proxy.maxNameLength is \"0\" in milvus.yaml: allowed is a whole number; from 1 to 65535");
     check("proxy: {http: {enabled: yes please}}", "proxy.http.enabled is \"yes please\" in milvus.yaml: allowed is true or false");
     check(
         "mq: {type: rabbit}",
@@ -205,7 +205,7 @@ fn values_that_cant_be_read() {
     );
     check(
         "elanus: {flush: {shardBytes: 100k}}",
-        "elanus.flush.shardBytes is \"100k\" in milvus.yaml: allowed is a number (MB), or a size such as 512k, 64m, 1g, 1 to 16384",
+        "elanus.flush.shardBytes is \"100k\" in milvus.yaml: allowed is a number (MB), or a size such as 512k, 64m, 1g; from 1 to 16384 MB",
     );
     let variable = Sources::default().with_variable("PROXY_PORT", "x").with_file("a.yaml", "log: {format: xml}");
     assert_eq!(problems(&variable).len(), 2, "every problem is told at once");
@@ -231,8 +231,10 @@ fn values_with_units() {
 
 #[test]
 fn open_keys_keep_the_names_below_them() {
-    let text = "kafka:\n  brokerList: a:9092,b:9092\n  producer:\n    client.id: dc\n    message.max.bytes: 1000\n  consumer: {fetch: {min.bytes: 1}}\n\
-        proxy:\n  accessLog:\n    enable: true\n    formatters:\n      base: {format: '[$time_now] x'}\n      query: {format: y, methods: [Query, Search]}\n";
+    let text = "kafka:\n  brokerList: a:9092,b:9092\n  producer:\n    client.id: dc\n    message.max.bytes: 1000\n\
+        \x20 consumer: {fetch: {min.bytes: 1}}\n\
+        proxy:\n  accessLog:\n    enable: true\n    formatters:\n      base: {format: '[$time_now] x'}\n\
+        \x20     query: {format: y, methods: [Query, Search]}\n";
     let loaded = load(&with_file(text));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let Config { kafka, proxy, .. } = &loaded.config;

@@ -53,8 +53,8 @@ fn events(_: &Log) {
 async fn text() {
     let text = logged(&options("info", Format::Text), events);
     let expected = "\
-time=2026-01-01T00:00:00.000Z level=info target=node message=\"served \\\"all\\\"\\nof it\" rows=5 rate=0.5 name=\"a b\" empty=\"\" ok=true \
-shard=3 request=r-1 user=root
+time=2026-01-01T00:00:00.000Z level=info target=node message=\"served \\\"all\\\"\\nof it\" rows=5 rate=0.5 name=\"a b\" empty=\"\" \
+ok=true shard=3 request=r-1 user=root
 time=2026-01-01T00:00:00.000Z level=warn target=node message=failed error=\"disk = gone\" path=\"\\\"/a\\\"\" shard=3 request=r-1 user=root
 ";
     // tracing puts one more space between fields of a span that were recorded apart.
