@@ -47,7 +47,7 @@ pub(crate) fn may_contain(filter: &[u8], hash: u64) -> bool {
 }
 
 fn block_of(hash: u64, blocks: usize) -> usize {
-    ((hash >> 32) * blocks as u64 >> 32) as usize
+    (((hash >> 32) * blocks as u64) >> 32) as usize
 }
 
 fn bit_of(hash: u64, salt: u32) -> usize {
