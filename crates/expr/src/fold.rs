@@ -94,7 +94,10 @@ pub(crate) fn compare(op: CompareOp, left: &Literal, right: &Literal) -> Result<
         _ => match (left.number(), right.number()) {
             (Some(a), Some(b)) => a.compare(b),
             _ => {
-                return Err(format!("comparison operations cannot be applied to two incompatible operands: {left} {} {right}", op.symbol()));
+                return Err(format!(
+                    "comparison operations cannot be applied to two incompatible operands: {left} {} {right}",
+                    op.symbol()
+                ));
             }
         },
     };

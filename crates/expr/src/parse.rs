@@ -539,7 +539,7 @@ mod tests {
             assert!(parse(&nested(levels)).is_ok(), "{open}");
             for levels in [usize::from(NESTING_MAX) + 1, 100_000] {
                 let error = parse(&nested(levels)).expect_err(open);
-                assert!(error.contains("nested deeper than 512 levels"), "{error}");
+                assert!(error.contains("nested deeper than 256 levels"), "{error}");
             }
         }
         for operator in ["+", "*", "==", "<", "in", "&", "<<", "**"] {

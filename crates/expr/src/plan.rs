@@ -148,7 +148,9 @@ impl Plan {
         let Predicate::Test(Test { condition, negated: false }) = &self.inner.root else { return None };
         let keys = match condition {
             Condition::Integer { field, within } if *field == primary => match within {
-                IntegerValues::Range(range) => range.single().map(Key::Int).into_iter().collect(),
+                // An equality with what no integer equals is an empty range.
+                IntegerValues::Range(range) if range.low > range.high => Vec::new(),
+                IntegerValues::Range(range) => vec![Key::Int(range.single()?)],
                 IntegerValues::In(set) => set.members().iter().map(|&key| Key::Int(key)).collect(),
             },
             Condition::Text { field, within: TextValues::In(set) } if *field == primary => {
@@ -159,8 +161,8 @@ impl Plan {
         Some(NamedKeys { keys, given })
     }
 
-    /// Values of which `field` has one in every row that the filter keeps; `None` if the filter doesn't say. Distinct; ascending but for
-    /// booleans and floats across `or`. This prunes partitions by their key and finds rows by primary key.
+    /// Values of which `field` has one in every row that the filter keeps; `None` if the filter doesn't say. Distinct, integers and texts
+    /// ascending; a Bool is the integer 0 or 1. This prunes partitions by their key and finds rows by primary key.
     pub fn values_of(&self, field: FieldId) -> Option<Vec<Value>> {
         values_of(&self.inner.root, field).map(|values| values.into_values().collect())
     }

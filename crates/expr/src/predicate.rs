@@ -196,11 +196,11 @@ pub enum JsonCheck {
     /// It is an array equal to this.
     List(Vec<Literal>),
     /// It is one of these.
-    Member(Members),
+    Member(Box<Members>),
     /// It is an array that holds at least one of these, or all of them.
     Contains {
         /// What is looked for.
-        members: Members,
+        members: Box<Members>,
         /// All, not one.
         all: bool,
     },

@@ -10,7 +10,7 @@ use crate::number::CompareOp;
 use crate::path::Step;
 
 /// How deep a filter may nest, in levels of parentheses, lists, calls and operators. Chains of `and`, and of `or`, are one level.
-pub const NESTING_MAX: u16 = 512;
+pub const NESTING_MAX: u16 = 256;
 
 /// A part of the text, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -113,7 +113,7 @@ fn equal_float(number: Number, data_type: DataType) -> Option<f64> {
 }
 
 /// Constants of any type as a JSON value is looked up among them.
-pub(super) fn members(values: Vec<Literal>) -> Result<Members> {
+pub(super) fn members(values: Vec<Literal>) -> Result<Box<Members>> {
     let (mut integers, mut floats, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     let (mut bools, mut lists) = ([false; 2], Vec::new());
     for value in values {
@@ -132,5 +132,5 @@ pub(super) fn members(values: Vec<Literal>) -> Result<Members> {
             Literal::List(list) => lists.push(list),
         }
     }
-    Ok(Members { integers: IntegerSet::new(integers), floats: FloatSet::new(floats), texts: TextSet::new(texts), bools, lists })
+    Ok(Box::new(Members { integers: IntegerSet::new(integers), floats: FloatSet::new(floats), texts: TextSet::new(texts), bools, lists }))
 }

@@ -132,21 +132,31 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     /// The condition that `node` is, or with `negated` the one that it denies.
     fn predicate(&mut self, node: &Node, negated: bool, place: Place) -> Result<Predicate> {
-        let test = match &node.kind {
-            Kind::All(members) => return self.members(members, negated, Place::And),
-            Kind::Any(members) => return self.members(members, negated, Place::Or),
-            Kind::Unary(UnaryOp::Not, child) => return self.predicate(child, !negated, Place::Not),
-            Kind::Compare(op, sides) => self.compare(*op, sides)?,
-            Kind::Range(range) => self.range(range)?,
-            Kind::In { operand, list, negated } => self.membership(operand, list, *negated)?,
-            Kind::Like(operand, pattern) => self.like(operand, pattern)?,
-            Kind::Regex(operand, pattern) => self.regex(operand, pattern)?,
-            Kind::Exists(operand) => self.exists(operand)?,
-            Kind::IsNull { operand, negated } => self.null_test(operand, *negated)?,
-            Kind::Call(call) if !function::gives_value(&call.name) => self.call(call)?,
-            _ => self.constant_condition(node, place)?,
-        };
-        Ok(if negated { test.negated() } else { test })
+        match &node.kind {
+            Kind::All(members) => self.members(members, negated, Place::And),
+            Kind::Any(members) => self.members(members, negated, Place::Or),
+            Kind::Unary(UnaryOp::Not, child) => self.predicate(child, !negated, Place::Not),
+            _ => {
+                let test = self.test(node, place)?;
+                Ok(if negated { test.negated() } else { test })
+            }
+        }
+    }
+
+    /// The condition that `node` is, if it isn't made of others. Apart from [`Self::predicate`] to keep the recursion's frames small.
+    #[inline(never)]
+    fn test(&mut self, node: &Node, place: Place) -> Result<Predicate> {
+        match &node.kind {
+            Kind::Compare(op, sides) => self.compare(*op, sides),
+            Kind::Range(range) => self.range(range),
+            Kind::In { operand, list, negated } => self.membership(operand, list, *negated),
+            Kind::Like(operand, pattern) => self.like(operand, pattern),
+            Kind::Regex(operand, pattern) => self.regex(operand, pattern),
+            Kind::Exists(operand) => self.exists(operand),
+            Kind::IsNull { operand, negated } => self.null_test(operand, *negated),
+            Kind::Call(call) if !function::gives_value(&call.name) => self.call(call),
+            _ => self.constant_condition(node, place),
+        }
     }
 
     fn members(&mut self, members: &[Node], negated: bool, place: Place) -> Result<Predicate> {

@@ -7,7 +7,7 @@ use types::column::{Column, Values};
 
 use crate::arithmetic;
 use crate::columns::ColumnView;
-use crate::number::{CompareOp, Floats, Integers, Number};
+use crate::number::{CompareOp, Floats, Number};
 use crate::predicate::{ArithmeticOp, FloatValues, IntegerValues, Numbers};
 use crate::set::{FloatSet, IntegerScan};
 
@@ -15,81 +15,50 @@ use super::scan::{Piece, Sieve};
 use super::text;
 use super::wrong_type;
 
-/// Calls `$body` with the values of an integer column as `$values`, of type `$type`.
-macro_rules! with_integers {
-    ($view:expr, $values:ident: $type:ident => $body:expr) => {{
-        macro_rules! arm {
-            ($found:expr, $t:ty) => {{
-                type $type = $t;
-                let $values: &[$type] = $found;
-                $body
-            }};
-        }
-        match &$view.column().values {
-            Values::Bool(values) => arm!(values, u8),
-            Values::Int8(values) => arm!(values, i8),
-            Values::Int16(values) => arm!(values, i16),
-            Values::Int32(values) => arm!(values, i32),
-            Values::Int64(values) => arm!(values, i64),
-            _ => return Err(wrong_type($view, "an integer")),
-        }
-    }};
-}
-
 /// A Bool or integer column.
 pub(super) fn integers(sieve: &mut Sieve<'_>, view: &ColumnView<'_>, piece: Piece, within: &IntegerValues) -> Result<()> {
-    with_integers!(view, values: T => match within {
-        IntegerValues::Range(range) => integer_range(sieve, view, piece, (values, range_of::<T>(*range))),
-        IntegerValues::In(set) => set.probe(Scan { sieve, validity: view.column(), piece, values, key: |value: T| i64::from(value) }),
-    });
+    let scan = Integral { view, piece, within };
+    match &view.column().values {
+        Values::Bool(values) => scan.run(sieve, values, [0, 1]),
+        Values::Int8(values) => scan.run(sieve, values, [i8::MIN, i8::MAX]),
+        Values::Int16(values) => scan.run(sieve, values, [i16::MIN, i16::MAX]),
+        Values::Int32(values) => scan.run(sieve, values, [i32::MIN, i32::MAX]),
+        Values::Int64(values) => scan.run(sieve, values, [i64::MIN, i64::MAX]),
+        _ => return Err(wrong_type(view, "an integer")),
+    }
     Ok(())
 }
 
-/// The part of a range that values of `T` may be in.
-fn range_of<T: Bounded>(range: Integers) -> Option<(T, T)> {
-    range.within(T::LEAST.into(), T::MOST.into()).map(|(low, high)| (T::narrow(low), T::narrow(high)))
+/// What a scan of integers needs, whatever their width.
+struct Integral<'a> {
+    view: &'a ColumnView<'a>,
+    piece: Piece,
+    within: &'a IntegerValues,
 }
 
-/// What the integer types have and no trait of the standard library gives.
-trait Bounded: Copy + Into<i64> {
-    const LEAST: Self;
-    const MOST: Self;
-    /// Of a value between the two.
-    fn narrow(value: i64) -> Self;
-}
-
-macro_rules! bounded {
-    ($($type:ty)*) => {$(
-        impl Bounded for $type {
-            const LEAST: Self = Self::MIN;
-            const MOST: Self = Self::MAX;
-
-            fn narrow(value: i64) -> Self {
-                value as Self
+impl Integral<'_> {
+    /// `ends` are the least and the greatest value of the type.
+    fn run<T: Copy + PartialOrd + Into<i64> + TryFrom<i64>>(&self, sieve: &mut Sieve<'_>, values: &[T], ends: [T; 2]) {
+        let column = self.view.column();
+        match self.within {
+            IntegerValues::In(set) => set.probe(Scan { sieve, column, piece: self.piece, values, key: |value: T| value.into() }),
+            IntegerValues::Range(range) => {
+                let ends = range.within(ends[0].into(), ends[1].into());
+                let ends = ends.and_then(|(low, high)| T::try_from(low).ok().zip(T::try_from(high).ok()));
+                let validity = column.validity.as_ref();
+                match ends {
+                    Some((low, high)) => sieve.values(values, validity, self.piece, |value| (low <= value) & (value <= high)),
+                    None => sieve.values(values, validity, self.piece, |_| false),
+                }
             }
         }
-    )*};
-}
-
-bounded!(u8 i8 i16 i32 i64);
-
-fn integer_range<T: Copy + PartialOrd>(
-    sieve: &mut Sieve<'_>,
-    view: &ColumnView<'_>,
-    piece: Piece,
-    (values, range): (&[T], Option<(T, T)>),
-) {
-    let validity = view.column().validity.as_ref();
-    match range {
-        None => sieve.values(values, validity, piece, |_| false),
-        Some((low, high)) => sieve.values(values, validity, piece, |value| (low <= value) & (value <= high)),
     }
 }
 
 /// A scan of a column that a set's own test is put into.
 struct Scan<'s, 'm, 'v, T, K> {
     sieve: &'s mut Sieve<'m>,
-    validity: &'v Column,
+    column: &'v Column,
     piece: Piece,
     values: &'v [T],
     /// What the set knows a value by.
@@ -100,7 +69,7 @@ impl<T: Copy, K: Fn(T) -> i64> IntegerScan for Scan<'_, '_, '_, T, K> {
     type Output = ();
 
     fn run(self, test: impl Fn(i64) -> bool) {
-        self.sieve.values(self.values, self.validity.validity.as_ref(), self.piece, |value| test((self.key)(value)));
+        self.sieve.values(self.values, self.column.validity.as_ref(), self.piece, |value| test((self.key)(value)));
     }
 }
 
@@ -122,7 +91,7 @@ fn float_values<T: Copy + Into<f64>>(sieve: &mut Sieve<'_>, view: &ColumnView<'_
         }),
         FloatValues::In(set) => {
             let key = |value: T| FloatSet::key(value.into());
-            set.keys().probe(Scan { sieve, validity: view.column(), piece, values, key });
+            set.keys().probe(Scan { sieve, column: view.column(), piece, values, key });
         }
     }
 }
@@ -147,16 +116,27 @@ pub(super) fn arithmetic(sieve: &mut Sieve<'_>, view: &ColumnView<'_>, piece: Pi
             let operand = operand.to_f64();
             sieve.values(values, validity, piece, |value| within.floats.contains(arithmetic::doubles(op, value, operand)));
         }
-        _ => with_integers!(view, values: T => match operand {
-            Number::Int(operand) => sieve.values(values, validity, piece, |value: T| {
-                within.integers.contains(arithmetic::integers(op, i128::from(value), operand))
-            }),
-            Number::Float(operand) => sieve.values(values, validity, piece, |value: T| {
-                within.floats.contains(arithmetic::doubles(op, i64::from(value) as f64, operand))
-            }),
-        }),
+        Values::Int8(values) => operation.integers(sieve, view, piece, values),
+        Values::Int16(values) => operation.integers(sieve, view, piece, values),
+        Values::Int32(values) => operation.integers(sieve, view, piece, values),
+        Values::Int64(values) => operation.integers(sieve, view, piece, values),
+        _ => return Err(wrong_type(view, "a number")),
     }
     Ok(())
+}
+
+impl Operation<'_> {
+    fn integers<T: Copy + Into<i64>>(&self, sieve: &mut Sieve<'_>, view: &ColumnView<'_>, piece: Piece, values: &[T]) {
+        let validity = view.column().validity.as_ref();
+        let Self { op, operand, within } = *self;
+        match operand {
+            Number::Int(operand) => sieve
+                .values(values, validity, piece, |value| within.integers.contains(arithmetic::integers(op, value.into().into(), operand))),
+            Number::Float(operand) => {
+                sieve.values(values, validity, piece, |value| within.floats.contains(arithmetic::doubles(op, value.into() as f64, operand)))
+            }
+        }
+    }
 }
 
 /// Two columns, over the same rows in slots of their own. Null on either side is unknown.

@@ -169,6 +169,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Apart from [`Self::node`] to keep the recursion's frames small.
+    #[inline(never)]
     fn test(&mut self, test: &Test, mask: &Mask) -> Result<Mask> {
         let mut sieve = Sieve::new(mask, test.negated);
         match &test.condition {
