@@ -146,7 +146,7 @@ fn arrow_and_parquet_agree() {
 #[test]
 fn pages_are_small() {
     let schema = Schema { version: 1, fields: sample::schema(KeyType::Text).fields.into_iter().take(1).collect() };
-    for (count, value_bytes) in [(5_000, 4), (600, 1_000), (40, 60_000), (3, 15 << 20)] {
+    for (count, value_bytes) in [(5_000, 4_usize), (600, 1_000), (40, 60_000), (3, 15 << 20)] {
         let texts = (0..count).map(|i| format!("{i:04}").repeat(value_bytes.div_ceil(4))).collect();
         let batch = Batch::new(count, vec![Column::new(FieldId(100), Values::VarChar(texts))]);
         let rows = SegmentRows { batch, timestamps: vec![Timestamp(1); count], partitions: vec![PartitionId(1); count] };
