@@ -94,8 +94,6 @@ fn params_json(params: &BuildParams) -> String {
     match params.structure {
         Structure::Flat => "{}".to_owned(),
         Structure::IvfFlat { nlist } => serde_json::json!({ "nlist": nlist }).to_string(),
-        Structure::Hnsw { m, ef_construction } => {
-            serde_json::json!({ "M": m, "efConstruction": ef_construction }).to_string()
-        }
+        Structure::Hnsw { m, ef_construction } => serde_json::json!({ "M": m, "efConstruction": ef_construction }).to_string(),
     }
 }

@@ -56,6 +56,26 @@ pub fn search(
     Ok(scanned(distances))
 }
 
+/// [`search`] for several queries, one after the other in `queries`; each vector is read from memory once for all.
+///
+/// # Errors
+/// [`types::Code::CANCELED`].
+///
+/// # Panics
+/// If `queries` is not `hits.len()` vectors of the column's dimension.
+pub fn search_batch(
+    column: Column<'_>,
+    queries: &[f32],
+    options: &SearchOptions<'_>,
+    scratch: &mut Scratch,
+    hits: &mut [Vec<Hit>],
+) -> Result<SearchStats> {
+    let dim = column.rows.dim();
+    assert_eq!(queries.len(), dim * hits.len(), "one query per list of hits");
+    let scorers: Vec<Scorer<'_>> = queries.chunks_exact(dim).map(|query| column.scorer(query)).collect();
+    Ok(scanned(scan_batch(&column.scan(options), &scorers, options.k, scratch, hits)?))
+}
+
 /// All matching rows within `range`, exactly, best first, `options.k` at most. As [`search`] otherwise.
 ///
 /// # Errors
@@ -95,14 +115,32 @@ fn scanned(distances: u64) -> SearchStats {
     SearchStats { distances, hops: 0, strategy: Strategy::Scan }
 }
 
+/// One scan for several queries: steps outside, queries inside, so that a step's vectors come from memory for the first
+/// query and from cache for the others.
+fn scan_batch(scan: &Scan<'_>, scorers: &[Scorer<'_>], k: usize, scratch: &mut Scratch, hits: &mut [Vec<Hit>]) -> Result<u64> {
+    if scratch.tops.len() < scorers.len() {
+        scratch.tops.resize_with(scorers.len(), TopK::default);
+    }
+    let tops = &mut scratch.tops[..scorers.len()];
+    tops.iter_mut().for_each(|top| top.reset(k));
+    let mut distances = 0;
+    let mut out = [0.0; SCAN_STEP];
+    scan.steps(|slots| {
+        let out = &mut out[..slots.len()];
+        for (scorer, top) in scorers.iter().zip(tops.iter_mut()) {
+            score_step(scorer, slots, out);
+            top.offer_all(slots, out);
+        }
+        distances += (slots.len() * scorers.len()) as u64;
+    })?;
+    for (top, hits) in tops.iter_mut().zip(hits) {
+        opened::append(top.sorted(), scan.rows, hits);
+    }
+    Ok(distances)
+}
+
 /// Leaves the nearest rows within a range in `scratch.top`.
-pub(crate) fn scan_range(
-    scan: &Scan<'_>,
-    scorer: &Scorer<'_>,
-    range: Range,
-    k: usize,
-    scratch: &mut Scratch,
-) -> Result<u64> {
+pub(crate) fn scan_range(scan: &Scan<'_>, scorer: &Scorer<'_>, range: Range, k: usize, scratch: &mut Scratch) -> Result<u64> {
     scratch.top.reset(k);
     scan.run(scorer, |slots, distances| {
         for (&slot, &distance) in slots.iter().zip(distances) {
@@ -197,30 +235,11 @@ impl VectorIndex for Flat {
     ) -> Result<SearchStats> {
         let dim = self.opened.description.dim;
         assert_eq!(queries.len(), dim * hits.len(), "one query per list of hits");
-        let mut scorers = Vec::with_capacity(hits.len());
         for query in queries.chunks_exact(dim) {
             self.opened.check(query, options)?;
-            scorers.push(self.opened.scorer(query, options.rows));
         }
-        scratch.tops.resize_with(hits.len().max(scratch.tops.len()), TopK::default);
-        let tops = &mut scratch.tops[..hits.len()];
-        tops.iter_mut().for_each(|top| top.reset(options.k));
-        let mut distances = 0;
-        let mut out = [0.0; SCAN_STEP];
-        // Steps outside, queries inside: a step's vectors are read from memory for the first query and from cache for
-        // the others.
-        self.opened.scan(options).steps(|slots| {
-            for (scorer, top) in scorers.iter().zip(tops.iter_mut()) {
-                let out = &mut out[..slots.len()];
-                score_step(scorer, slots, out);
-                top.offer_all(slots, out);
-                distances += slots.len() as u64;
-            }
-        })?;
-        for (top, hits) in tops.iter_mut().zip(hits) {
-            opened::append(top.sorted(), self.opened.rows(options), hits);
-        }
-        Ok(scanned(distances))
+        let scorers: Vec<Scorer<'_>> = queries.chunks_exact(dim).map(|query| self.opened.scorer(query, options.rows)).collect();
+        Ok(scanned(scan_batch(&self.opened.scan(options), &scorers, options.k, scratch, hits)?))
     }
 
     fn range_search(

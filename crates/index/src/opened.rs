@@ -95,13 +95,7 @@ impl Opened {
     }
 
     /// The k nearest of all matching rows; returns the number of distances.
-    pub(crate) fn scan_top(
-        &self,
-        scorer: &Scorer<'_>,
-        options: &SearchOptions<'_>,
-        top: &mut TopK,
-        hits: &mut Vec<Hit>,
-    ) -> Result<u64> {
+    pub(crate) fn scan_top(&self, scorer: &Scorer<'_>, options: &SearchOptions<'_>, top: &mut TopK, hits: &mut Vec<Hit>) -> Result<u64> {
         top.reset(options.k);
         let distances = self.scan(options).collect(scorer, top)?;
         append(top.sorted(), self.rows(options), hits);

@@ -123,15 +123,14 @@ pub fn check_build(index_type: &str, data_type: DataType, dim: usize, params: &B
     let metric = match params.get("metric_type").map(String::as_str) {
         None | Some("") if kind == IndexKind::Auto => Metric::Cosine,
         None | Some("") => return Err(Error::invalid("metric type not set for vector index")),
-        Some(name) => Metric::from_name(name)
-            .ok_or_else(|| Error::invalid(format!("float vector index does not support metric type: {name}")))?,
+        Some(name) => {
+            Metric::from_name(name).ok_or_else(|| Error::invalid(format!("float vector index does not support metric type: {name}")))?
+        }
     };
     let structure = match kind {
         IndexKind::Flat => Structure::Flat,
         IndexKind::IvfFlat => Structure::IvfFlat { nlist: build_int(params, &NLIST)? },
-        IndexKind::Hnsw => {
-            Structure::Hnsw { m: build_int(params, &M)?, ef_construction: build_int(params, &EF_CONSTRUCTION)? }
-        }
+        IndexKind::Hnsw => Structure::Hnsw { m: build_int(params, &M)?, ef_construction: build_int(params, &EF_CONSTRUCTION)? },
         IndexKind::Auto => {
             check_auto(params)?;
             Structure::Hnsw { m: AUTO_M, ef_construction: AUTO_EF_CONSTRUCTION }
@@ -181,10 +180,7 @@ fn in_range(int: &Int, value: i64) -> Result<usize> {
     if (int.min..=int.max).contains(&value) {
         return Ok(value as usize);
     }
-    Err(Error::invalid(format!(
-        "Out of range in json: param '{}' ({value}) should be in range [{}, {}]",
-        int.key, int.min, int.max
-    )))
+    Err(Error::invalid(format!("Out of range in json: param '{}' ({value}) should be in range [{}, {}]", int.key, int.min, int.max)))
 }
 
 /// Search parameters, checked. One value serves every index type: each reads its own.
@@ -246,11 +242,7 @@ impl SearchParams {
             (_, Purpose::Nearest { k }) => k.max(EF_MIN),
             (_, Purpose::Range) => RANGE_EF,
         };
-        Self {
-            ef,
-            nprobe: NPROBE.default as usize,
-            max_empty_result_buckets: MAX_EMPTY_RESULT_BUCKETS.default as usize,
-        }
+        Self { ef, nprobe: NPROBE.default as usize, max_empty_result_buckets: MAX_EMPTY_RESULT_BUCKETS.default as usize }
     }
 }
 

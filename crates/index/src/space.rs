@@ -49,9 +49,7 @@ impl Range {
         let ordered = from < below;
         if !ordered {
             let relation = if metric.descending() { "greater" } else { "less" };
-            return Err(Error::invalid(format!(
-                "metric type ({metric}), range_filter({filter}) must be {relation} than radius({radius})"
-            )));
+            return Err(Error::invalid(format!("metric type ({metric}), range_filter({filter}) must be {relation} than radius({radius})")));
         }
         Ok(Self { from, below })
     }

@@ -14,6 +14,8 @@ pub(super) const TRAILER_MAGIC: u32 = u32::from_le_bytes(*b"XIND");
 pub(super) const VERSION: u32 = 1;
 /// Sections start at multiples of this, so that every cast and every 64-byte load is aligned in a mapped file.
 pub const SECTION_ALIGNMENT: u64 = 64;
+/// The greatest alignment that a section may ask for: a huge page.
+pub(super) const SECTION_ALIGNMENT_MAX: u64 = 2 << 20;
 /// Sections of one container.
 pub(super) const SECTIONS_MAX: u32 = 64;
 /// Bytes of the parameters' JSON: more than a CreateIndex may carry.

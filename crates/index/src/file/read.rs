@@ -156,7 +156,7 @@ fn check_head_crc(raw: &RawHeader, head: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Sections follow each other in the order of the table, each at the next aligned offset: so they neither overlap nor lie
+/// Sections follow each other in the order of the table, each at the next offset of its alignment: so they neither overlap nor lie
 /// outside the file, and there is one way to write a container.
 fn read_table(table: &[u8], head_bytes: u64, file_bytes: u64) -> Result<Vec<Section>> {
     let mut sections: Vec<Section> = Vec::new();
@@ -164,8 +164,11 @@ fn read_table(table: &[u8], head_bytes: u64, file_bytes: u64) -> Result<Vec<Sect
     for bytes in table.chunks_exact(SECTION_ENTRY_BYTES as usize) {
         let raw: RawSection = pod_read_unaligned(bytes);
         let name = name_of(&raw.name)?;
-        let fits = raw.offset == aligned(end) && raw.length <= file_bytes && raw.offset + raw.length <= file_bytes - TRAILER_BYTES;
-        if !fits || u64::from(raw.alignment) != SECTION_ALIGNMENT {
+        let alignment = u64::from(raw.alignment);
+        let placed = alignment.is_power_of_two()
+            && (SECTION_ALIGNMENT..=SECTION_ALIGNMENT_MAX).contains(&alignment)
+            && raw.offset == end.next_multiple_of(alignment);
+        if !placed || raw.length > file_bytes || raw.offset + raw.length > file_bytes - TRAILER_BYTES {
             return Err(Error::corrupt(format!("section '{name}' is not where a section can be")));
         }
         if sections.iter().any(|other| other.name == name) {

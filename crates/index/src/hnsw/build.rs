@@ -17,7 +17,7 @@ use super::graph::{Layer, Parts, UPPER_LAYERS_MAX, lowest_stride};
 use super::repair::link_unreached;
 use super::select::Selection;
 use super::table::{Reverse, Table, stride};
-use super::walk::Walk;
+use super::walk::{Budget, ENTRIES, Walk};
 use crate::build::BuildContext;
 use crate::file::Draft;
 use crate::opened;
@@ -40,13 +40,7 @@ pub(crate) struct Shape {
     pub(crate) ef_construction: usize,
 }
 
-pub(crate) fn build(
-    space: Space,
-    rows: &dyn VectorRows,
-    shape: Shape,
-    params: String,
-    context: &BuildContext<'_>,
-) -> Result<Draft> {
+pub(crate) fn build(space: Space, rows: &dyn VectorRows, shape: Shape, params: String, context: &BuildContext<'_>) -> Result<Draft> {
     let norms = opened::inverse_norms(space, rows);
     let nobody = vec![0.0; rows.dim()];
     // Only `seen_from` of this scorer is used: it stands for the column.
@@ -125,36 +119,36 @@ impl<'a> Builder<'a> {
         let scorer = self.column.seen_from(slot);
         let height = self.height(position);
         let mut chosen = vec![Vec::new(); height + 1];
-        let mut entry = 0;
+        worker.walk.entries.clear();
+        worker.walk.entries.push(0);
         for level in (0..self.upper.len()).rev() {
             let layer = self.upper[level].layer(Some(&self.order));
             if level >= height {
-                let walk = Walk { layer, scorer: &scorer, cancelled: None, budget: u64::MAX };
-                entry = walk.descend(entry, &mut worker.walk.step).0;
+                let walk = Walk { layer, scorer: &scorer, cancelled: None, budget: Budget::UNLIMITED };
+                walk.descend(&mut worker.walk);
             } else {
-                entry = self.choose_in(layer, &scorer, entry, &mut worker);
+                self.find(layer, &scorer, &mut worker);
                 let selection = Selection { scorer: &scorer, slots: layer.slots, limit: self.shape.m };
                 chosen[level + 1] = selection.choose(&worker.found, scorer.own_distance());
             }
         }
-        let entry = self.order[entry as usize];
-        let layer = self.lowest.layer(None);
-        self.choose_in(layer, &scorer, entry, &mut worker);
+        for entry in &mut worker.walk.entries {
+            *entry = self.order[*entry as usize];
+        }
+        self.find(self.lowest.layer(None), &scorer, &mut worker);
         let selection = Selection { scorer: &scorer, slots: None, limit: self.shape.m };
         chosen[0] = selection.choose(&worker.found, scorer.own_distance());
         self.lock_workers().push(worker);
         chosen
     }
 
-    /// Leaves the candidates of one layer in `worker.found`, and returns the nearest.
-    fn choose_in(&self, layer: Layer<'_>, scorer: &Scorer<'_>, entry: u32, worker: &mut Worker) -> u32 {
+    /// Walks from `worker.walk.entries`, and leaves the candidates of one layer in `worker.found` and the nearest as entries.
+    fn find(&self, layer: Layer<'_>, scorer: &Scorer<'_>, worker: &mut Worker) {
         let ef = self.shape.ef_construction.max(self.shape.m).min(layer.nodes).max(1);
         let Worker { walk: memory, sorted, heap, found } = worker;
         memory.visited.reset(layer.nodes);
-        memory.entries.clear();
-        memory.entries.push(entry);
         found.clear();
-        let walk = Walk { layer, scorer, cancelled: None, budget: u64::MAX };
+        let walk = Walk { layer, scorer, cancelled: None, budget: Budget::UNLIMITED };
         let walked = if ef <= SORTED_BEAM_MAX {
             sorted.reset(ef);
             let walked = walk.run(sorted, memory, |_| true);
@@ -167,7 +161,8 @@ impl<'a> Builder<'a> {
             walked
         };
         debug_assert!(walked.is_ok(), "only a cancelled walk fails, and this one cannot be cancelled");
-        found.first().map_or(entry, |nearest| nearest.id())
+        memory.entries.clear();
+        memory.entries.extend(found.iter().take(ENTRIES).map(|neighbor| neighbor.id()));
     }
 
     /// Enters a batch: the links of its nodes, and the links back to them.

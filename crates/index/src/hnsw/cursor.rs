@@ -118,8 +118,7 @@ impl Resumed {
             State::Start => 0,
             State::Scan(scan) => scan.memory_bytes(),
             State::Walk(walking) => {
-                size_of_val(walking.visited.words())
-                    + (walking.frontier.capacity() + walking.pending.capacity()) * size_of::<Neighbor>()
+                size_of_val(walking.visited.words()) + (walking.frontier.capacity() + walking.pending.capacity()) * size_of::<Neighbor>()
             }
         }
     }

@@ -9,11 +9,11 @@
 mod build;
 mod cursor;
 mod graph;
-mod table;
 mod plan;
 mod repair;
 mod search;
 mod select;
+mod table;
 mod walk;
 
 pub(crate) use build::{Shape, build, memory_bytes as build_memory_bytes};

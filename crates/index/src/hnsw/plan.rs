@@ -3,6 +3,7 @@
 //! Costs are estimates in nanoseconds of one machine; only their ratios decide. They assume that the filter has nothing to
 //! do with the vectors. Where it has, a walk runs out of its budget and the next way is tried: see `search.rs`.
 
+use super::walk::Budget;
 use crate::search::Strategy;
 
 /// One distance to a vector somewhere in memory: its cache misses, and its arithmetic per dimension.
@@ -10,8 +11,10 @@ const DISTANCE_NS: f64 = 60.0;
 const DISTANCE_NS_PER_DIM: f64 = 0.3;
 /// A scan fetches in order: so much of that.
 const SCAN_SHARE: f64 = 0.6;
+/// A scan is exact: it is taken if it costs no more than so many times what a walk does.
+const SCAN_MAY_COST: f64 = 1.6;
 /// Looking whether a neighbour's neighbour matches and was seen.
-const TEST_NS: f64 = 3.0;
+const TEST_NS: f64 = 6.0;
 /// New nodes that an expansion finds, per link of a node.
 const NEW_PER_LINK: f64 = 0.31;
 /// Matches that a two-hop expansion finds new.
@@ -48,9 +51,12 @@ impl Case {
         if self.admitted <= self.k {
             return Strategy::Scan;
         }
-        let walked = if self.share() >= DROP_AFTERWARDS { Strategy::Graph } else { Strategy::GraphInline };
-        let ways = [Strategy::Scan, walked, Strategy::GraphTwoHop];
-        ways.into_iter().min_by(|a, b| self.cost_ns(*a).total_cmp(&self.cost_ns(*b))).unwrap_or(Strategy::Scan)
+        let walks = match self.share() >= DROP_AFTERWARDS {
+            true => &[Strategy::Graph][..],
+            false => &[Strategy::GraphInline, Strategy::GraphTwoHop],
+        };
+        let cheaper = |best, other| if self.cost_ns(other) < self.cost_ns(best) { other } else { best };
+        walks.iter().copied().fold(Strategy::Scan, cheaper)
     }
 
     /// Candidates that a walk keeps.
@@ -66,24 +72,33 @@ impl Case {
         ef.min(self.nodes).max(1)
     }
 
-    /// Distances after which a walk is given up.
-    pub(super) fn budget(&self, strategy: Strategy) -> u64 {
+    /// Where a walk is given up: when it takes far more than it should, or longer than a scan would have.
+    pub(super) fn budget(&self, strategy: Strategy) -> Budget {
         let scan = (self.admitted as f64 * SCAN_SHARE) as u64;
         match strategy {
-            Strategy::GraphInline => ((self.distances(strategy) * PATIENCE) as u64).max(BUDGET_MIN).min(scan),
-            Strategy::GraphTwoHop => scan,
-            _ => u64::MAX,
+            Strategy::GraphInline | Strategy::GraphTwoHop => Budget {
+                distances: ((self.distances(strategy) * PATIENCE) as u64).max(BUDGET_MIN).min(scan),
+                hops: (self.hops(strategy) * PATIENCE) as u64,
+            },
+            _ => Budget::UNLIMITED,
         }
     }
 
-    fn distances(&self, strategy: Strategy) -> f64 {
+    /// Whether, after an inline walk was given up, a scan is no dearer than what was already spent: then no other walk is tried.
+    pub(super) fn scan_after_inline(&self) -> bool {
+        (self.admitted as f64) * SCAN_SHARE <= self.distances(Strategy::GraphInline) * PATIENCE
+    }
+
+    fn hops(&self, strategy: Strategy) -> f64 {
         let ef = self.ef_of(strategy) as f64;
-        let inline = self.degree_max as f64 * NEW_PER_LINK;
+        if strategy == Strategy::GraphInline { ef / self.share() } else { ef }
+    }
+
+    fn distances(&self, strategy: Strategy) -> f64 {
         match strategy {
             Strategy::Scan => self.admitted as f64,
-            Strategy::GraphInline => ef / self.share() * inline,
-            Strategy::GraphTwoHop => ef * NEW_PER_TWO_HOPS,
-            Strategy::Graph | Strategy::Probe | Strategy::GraphThenScan => ef * inline,
+            Strategy::GraphTwoHop => self.hops(strategy) * NEW_PER_TWO_HOPS,
+            _ => self.hops(strategy) * self.degree_max as f64 * NEW_PER_LINK,
         }
     }
 
@@ -91,11 +106,11 @@ impl Case {
         let distance = DISTANCE_NS + DISTANCE_NS_PER_DIM * self.dim as f64;
         let distances = self.distances(strategy) * distance;
         match strategy {
-            Strategy::Scan => distances * SCAN_SHARE,
+            Strategy::Scan => distances * SCAN_SHARE / SCAN_MAY_COST,
             // An expansion looks for half a record of matches.
             Strategy::GraphTwoHop => {
                 let tests = self.degree_max as f64 / 2.0 / self.share();
-                distances + self.ef_of(strategy) as f64 * tests * TEST_NS
+                distances + self.hops(strategy) * tests * TEST_NS
             }
             _ => distances,
         }
@@ -124,12 +139,13 @@ mod tests {
             check(1_000_000, 990_000, 10, dim, Strategy::Graph);
             check(1_000_000, 500_000, 10, dim, Strategy::GraphInline);
             check(1_000_000, 1_000, 10, dim, Strategy::Scan);
-            check(10_000_000, 100_000, 10, dim, Strategy::GraphTwoHop);
             check(1_000_000, 10_000, 10_000, dim, Strategy::Scan);
             check(100_000, 1_000, 10, dim, Strategy::Scan);
         }
         check(1_000_000, 200_000, 10, 128, Strategy::GraphInline);
         check(1_000_000, 50_000, 10, 768, Strategy::GraphTwoHop);
+        check(10_000_000, 100_000, 10, 128, Strategy::GraphInline);
+        check(10_000_000, 100_000, 10, 768, Strategy::GraphTwoHop);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use kernel::{Beam, HeapBeam};
 
 use super::table::Table;
-use super::walk::Walk;
+use super::walk::{Budget, Walk};
 use crate::scorer::Scorer;
 use crate::scratch::WalkMemory;
 
@@ -47,7 +47,7 @@ fn link_round(table: &mut Table, column: &Scorer<'_>, entry: u32) -> bool {
         memory.visited.reset(nodes);
         beam.reset(CANDIDATES);
         let scorer = column.seen_from(lost);
-        let walk = Walk { layer: table.layer(None), scorer: &scorer, cancelled: None, budget: u64::MAX };
+        let walk = Walk { layer: table.layer(None), scorer: &scorer, cancelled: None, budget: Budget::UNLIMITED };
         let walked = walk.run(&mut beam, &mut memory, |_| true);
         debug_assert!(walked.is_ok(), "only a cancelled walk fails, and this one cannot be cancelled");
         let mut found = Vec::new();

@@ -9,7 +9,7 @@ use types::{Error, Result};
 use super::cursor::{GraphCursor, Resumed};
 use super::graph::Graph;
 use super::plan::Case;
-use super::walk::{Walk, Walked};
+use super::walk::{Budget, Walk, Walked};
 use crate::file::Container;
 use crate::opened::{self, Opened};
 use crate::params::SearchParams;
@@ -19,9 +19,6 @@ use crate::scratch::{Scratch, WalkMemory};
 use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex};
 use crate::space::Range;
 
-/// Nodes of the lowest layer that a walk begins at. In clustered data the single nearest node of the layer above often lies
-/// in the wrong cluster.
-const ENTRIES: usize = 8;
 /// Matching rows from all over the segment that a two-hop walk begins at as well, in case that nothing near the query matches.
 const SEEDS: usize = 32;
 /// A walk whose kept matches are fewer than this part of `ef` met rejected rows where it mattered, and is done again.
@@ -113,21 +110,15 @@ impl Hnsw {
     /// Descends through the upper layers and leaves nodes of the lowest in `memory.entries`. There must be a node.
     pub(super) fn enter(&self, scorer: &Scorer<'_>, memory: &mut WalkMemory, stats: &mut SearchStats) {
         memory.entries.clear();
-        let Some(last) = self.graph.upper().last() else {
-            memory.entries.push(0);
-            return;
-        };
-        let mut node = 0;
-        for layer in self.graph.upper().filter(|layer| layer.nodes < last.nodes) {
-            let walk = Walk { layer, scorer, cancelled: None, budget: u64::MAX };
-            let (nearest, distances) = walk.descend(node, &mut memory.step);
-            node = nearest;
-            stats.distances += distances;
+        memory.entries.push(0);
+        for layer in self.graph.upper() {
+            let walk = Walk { layer, scorer, cancelled: None, budget: Budget::UNLIMITED };
+            stats.distances += walk.descend(memory);
         }
-        let walk = Walk { layer: last, scorer, cancelled: None, budget: u64::MAX };
-        stats.distances += walk.run_narrow(node, ENTRIES, memory);
-        for entry in &mut memory.entries {
-            *entry = self.graph.upper_slot(*entry);
+        if self.graph.has_upper() {
+            for entry in &mut memory.entries {
+                *entry = self.graph.upper_slot(*entry);
+            }
         }
     }
 }
@@ -155,6 +146,9 @@ impl GraphSearch<'_> {
         if stats.strategy == Strategy::GraphInline {
             if self.keep_matches(scratch, stats)? {
                 return Ok(true);
+            }
+            if self.case.scan_after_inline() {
+                return Ok(false);
             }
             stats.strategy = Strategy::GraphTwoHop;
         }
@@ -200,7 +194,7 @@ impl GraphSearch<'_> {
         let walked = match stats.strategy {
             Strategy::GraphTwoHop => {
                 memory.entries.extend(rows.sample(self.case.nodes, SEEDS));
-                walk.run_two_hop(heap, memory, keeps)?
+                walk.run_two_hop(self.case.k, heap, memory, keeps)?
             }
             _ => walk.run(heap, memory, keeps)?,
         };
@@ -225,5 +219,118 @@ impl SearchStats {
     fn count(&mut self, walked: Walked) {
         self.distances += walked.distances;
         self.hops += walked.hops;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::cpu::CpuPool;
+    use bytes::Bytes;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    use types::bitset::Bitset;
+    use types::blob::MemoryBlob;
+    use types::index_params::Metric;
+
+    use super::*;
+    use crate::build::{BuildContext, Progress};
+    use crate::flat::{self, Column};
+    use crate::hnsw::{Shape, build};
+    use crate::space::Space;
+    use crate::vectors::{SliceRows, VectorRows};
+
+    const DIM: usize = 16;
+    const VECTORS: usize = 6_000;
+    const K: usize = 10;
+    const EF: usize = 64;
+
+    fn values(rng: &mut StdRng) -> Vec<f32> {
+        let centres: Vec<f32> = (0..30 * DIM).map(|_| rng.random_range(-3.0..3.0)).collect();
+        let near = |rng: &mut StdRng, cluster: usize| -> Vec<f32> {
+            centres[cluster * DIM..][..DIM].iter().map(|value| value + rng.random_range(-1.0..1.0f32)).collect()
+        };
+        (0..VECTORS).flat_map(|i| near(rng, i % 30)).collect()
+    }
+
+    fn index(rows: &dyn VectorRows) -> Hnsw {
+        let context = BuildContext { pool: &CpuPool::inline(), seed: 3, progress: &Progress::new() };
+        let shape = Shape { m: 12, ef_construction: 80 };
+        let draft = build(Space::new(Metric::L2), rows, shape, String::new(), &context).expect("a build that nobody cancels");
+        let blob = MemoryBlob::new("test", Bytes::from(draft.to_bytes()));
+        let container = Container::open(&blob).expect("a sound file");
+        Hnsw {
+            opened: Opened::open(&container, &blob).expect("a sound file"),
+            graph: Graph::open(&container, &blob).expect("a sound file"),
+        }
+    }
+
+    /// Walks in a given way whatever the plan says; whether the walk was enough, and its recall.
+    fn walk(index: &Hnsw, query: &[f32], options: &SearchOptions<'_>, strategy: Strategy, budget: bool) -> (bool, f64) {
+        let scorer = index.opened.scorer(query, options.rows);
+        let (mut scratch, mut stats) = (Scratch::new(), SearchStats { strategy, ..SearchStats::default() });
+        let mut case = index.case(options);
+        if !budget {
+            // As if there were more rows than any walk can take.
+            case.admitted = case.admitted.max(VECTORS * 9 / 10);
+        }
+        index.enter(&scorer, &mut scratch.walk, &mut stats);
+        let search = GraphSearch { index, scorer: &scorer, options, case };
+        let enough = search.run(&mut scratch, &mut stats).expect("a walk that nobody cancels");
+        let column = Column { space: index.opened.space, rows: options.rows, inverse_norms: None };
+        let mut exact = Vec::new();
+        flat::search(column, query, options, &mut Scratch::new(), &mut exact).expect("a scan");
+        let found: Vec<u32> = scratch.found.iter().map(|neighbor| neighbor.id()).collect();
+        assert!(found.len() <= options.k);
+        assert!(found.iter().all(|&slot| options.filter.is_none_or(|filter| filter.get(slot as usize))));
+        let right = exact.iter().filter(|hit| found.contains(&hit.row)).count();
+        (enough, right as f64 / exact.len() as f64)
+    }
+
+    #[test]
+    fn every_way_of_walking_finds_what_matches() {
+        let mut rng = StdRng::seed_from_u64(5);
+        let values = values(&mut rng);
+        let rows = SliceRows::new(DIM, &values);
+        let index = index(&rows);
+        let params = SearchParams { ef: EF, nprobe: 1, max_empty_result_buckets: 2 };
+        for (strategy, shares) in [
+            (Strategy::Graph, &[1.0, 0.9, 0.8][..]),
+            (Strategy::GraphInline, &[1.0, 0.6, 0.3, 0.1]),
+            (Strategy::GraphTwoHop, &[0.5, 0.2, 0.1]),
+        ] {
+            for &share in shares {
+                let filter = Bitset::from_fn(VECTORS, |_| rng.random_bool(share));
+                let options = SearchOptions { k: K, params: &params, filter: Some(&filter), rows: &rows, cancelled: None };
+                let mut sum = 0.0;
+                for _ in 0..30 {
+                    let start = rng.random_range(0..VECTORS) * DIM;
+                    let (enough, recall) = walk(&index, &values[start..start + DIM], &options, strategy, false);
+                    assert!(enough, "{strategy:?} {share}");
+                    sum += recall;
+                }
+                assert!(sum / 30.0 > 0.95, "{strategy:?} at {share}: recall {}", sum / 30.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_that_leads_nowhere_gives_up() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let values = values(&mut rng);
+        let rows = SliceRows::new(DIM, &values);
+        let index = index(&rows);
+        let params = SearchParams { ef: EF, nprobe: 1, max_empty_result_buckets: 2 };
+        // Some clusters match, the query lies in another one: an inline walk goes through everything between them.
+        let filter = Bitset::from_fn(VECTORS, |row| (7..12).contains(&(row % 30)));
+        let options = SearchOptions { k: K, params: &params, filter: Some(&filter), rows: &rows, cancelled: None };
+        let query = &values[..DIM];
+        let (enough, _) = walk(&index, query, &options, Strategy::GraphInline, true);
+        assert!(!enough, "both walks take more distances than a scan of what matches");
+        let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+        index.search(query, &options, &mut scratch, &mut hits).expect("a search");
+        assert_eq!(hits.len(), K);
+        // From the seeds a two-hop walk gets there if it is given the time.
+        let (_, recall) = walk(&index, query, &options, Strategy::GraphTwoHop, false);
+        assert!(recall > 0.8, "recall {recall}");
     }
 }

@@ -88,13 +88,7 @@ impl Table {
         (self.degree(node) > self.limit).then(|| self.choose(node, std::iter::empty(), slots, column))
     }
 
-    fn choose(
-        &self,
-        node: u32,
-        added: impl Iterator<Item = Neighbor>,
-        slots: Option<&[u32]>,
-        column: &Scorer<'_>,
-    ) -> Vec<u32> {
+    fn choose(&self, node: u32, added: impl Iterator<Item = Neighbor>, slots: Option<&[u32]>, column: &Scorer<'_>) -> Vec<u32> {
         let slot_of = |node: u32| slots.map_or(node, |slots| slots[node as usize]);
         let scorer = column.seen_from(slot_of(node));
         let links = self.links(node);

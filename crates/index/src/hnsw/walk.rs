@@ -12,6 +12,9 @@ use crate::search::check_cancelled;
 
 /// Expansions between two looks at the cancel flag.
 const CANCEL_EVERY: u64 = 64;
+/// Nodes by which a walk goes from one layer down to the next. In clustered data the single nearest node often lies in the
+/// wrong cluster, and the layers below lead from cluster to cluster less and less.
+pub(super) const ENTRIES: usize = 8;
 /// A two-hop expansion that finds fewer matches than this also walks on through rejected neighbours.
 const MATCHES_MIN: usize = 4;
 /// So many of them: the nearest, for links are stored nearest first.
@@ -22,8 +25,19 @@ pub(super) struct Walk<'a> {
     pub(super) layer: Layer<'a>,
     pub(super) scorer: &'a Scorer<'a>,
     pub(super) cancelled: Option<&'a AtomicBool>,
-    /// The walk gives up after this many distances.
-    pub(super) budget: u64,
+    /// Where the walk gives up.
+    pub(super) budget: Budget,
+}
+
+/// What a walk may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Budget {
+    pub(super) distances: u64,
+    pub(super) hops: u64,
+}
+
+impl Budget {
+    pub(super) const UNLIMITED: Self = Self { distances: u64::MAX, hops: u64::MAX };
 }
 
 /// How a walk went.
@@ -36,32 +50,11 @@ pub(super) struct Walked {
 }
 
 impl Walk<'_> {
-    /// Moves to the nearest neighbour until none is nearer; the node where it ends, and the distances it took.
-    pub(super) fn descend(&self, start: u32, step: &mut Step) -> (u32, u64) {
-        self.score(step, |ids| ids.push(start));
-        let mut nearest = Neighbor::new(step.distances[0], start);
-        let mut distances = 1;
-        loop {
-            let here = nearest;
-            self.score(step, |ids| ids.extend(self.layer.neighbors(here.id())));
-            distances += step.ids.len() as u64;
-            for (&id, &distance) in step.ids.iter().zip(&step.distances) {
-                nearest = nearest.min(Neighbor::new(distance, id));
-            }
-            // Strictly nearer, or of the same distance and a smaller id: so this ends.
-            if nearest == here {
-                return (here.id(), distances);
-            }
-        }
-    }
-
-    /// Walks from `memory.entries` and leaves the `count` nearest nodes that it finds there instead; returns the distances.
-    pub(super) fn run_narrow(&self, start: u32, count: usize, memory: &mut WalkMemory) -> u64 {
+    /// Walks from `memory.entries` and leaves the nearest nodes that it finds there instead; returns the distances.
+    pub(super) fn descend(&self, memory: &mut WalkMemory) -> u64 {
         let mut beam = std::mem::take(&mut memory.narrow);
-        beam.reset(count);
+        beam.reset(ENTRIES);
         memory.visited.reset(self.layer.nodes);
-        memory.entries.clear();
-        memory.entries.push(start);
         let walked = self.run(&mut beam, memory, |_| true).unwrap_or_default();
         memory.entries.clear();
         memory.entries.extend(beam.drain().map(Neighbor::id));
@@ -71,7 +64,7 @@ impl Walk<'_> {
 
     /// Walks from `memory.entries` until the beam is satisfied. Nodes that `keeps` rejects are walked through.
     pub(super) fn run<B: Beam>(&self, beam: &mut B, memory: &mut WalkMemory, keeps: impl Fn(u32) -> bool) -> Result<Walked> {
-        self.traverse(beam, memory, &keeps, |node, visited, ids| {
+        self.traverse(beam, memory, &keeps, |node, _, visited, ids| {
             for id in self.layer.neighbors(node) {
                 if visited.insert(id) {
                     ids.push(id);
@@ -80,18 +73,22 @@ impl Walk<'_> {
         })
     }
 
-    /// Walks from `memory.entries` from match to match: a neighbour that `keeps` rejects stands for its own matching neighbours and
-    /// its distance is not computed. Where matches are rare, rejected neighbours are walked through as well.
+    /// Walks from `memory.entries` from match to match: a neighbour that `keeps` rejects stands for its own matching neighbours
+    /// and its distance is not computed. Until `wanted` matches are kept, rejected neighbours are walked through as well where
+    /// matches are rare.
     pub(super) fn run_two_hop<B: Beam>(
         &self,
+        wanted: usize,
         beam: &mut B,
         memory: &mut WalkMemory,
         keeps: impl Fn(u32) -> bool,
     ) -> Result<Walked> {
-        self.traverse(beam, memory, &keeps, |node, visited, ids| self.two_hops(node, visited, ids, &keeps))
+        self.traverse(beam, memory, &keeps, |node, kept, visited, ids| {
+            self.two_hops(node, kept < wanted, visited, ids, &keeps);
+        })
     }
 
-    fn two_hops(&self, node: u32, visited: &mut Visited, ids: &mut Vec<u32>, keeps: &impl Fn(u32) -> bool) {
+    fn two_hops(&self, node: u32, bridging: bool, visited: &mut Visited, ids: &mut Vec<u32>, keeps: &impl Fn(u32) -> bool) {
         let enough = self.layer.stride / 2;
         // Those already visited count as well: what matters is how many there are to go on with.
         let mut matches = 0;
@@ -121,7 +118,7 @@ impl Walk<'_> {
                 bridged += 1;
             }
         }
-        if matches < MATCHES_MIN {
+        if bridging && matches < MATCHES_MIN {
             ids.extend_from_slice(&bridges[..bridged]);
         }
     }
@@ -131,7 +128,7 @@ impl Walk<'_> {
         beam: &mut B,
         WalkMemory { visited, step, entries, .. }: &mut WalkMemory,
         keeps: &impl Fn(u32) -> bool,
-        expand: impl Fn(u32, &mut Visited, &mut Vec<u32>),
+        expand: impl Fn(u32, usize, &mut Visited, &mut Vec<u32>),
     ) -> Result<Walked> {
         let mut walked = Walked { distances: entries.len() as u64, hops: 0, complete: true };
         self.score(step, |ids| ids.extend(entries.iter().copied().filter(|&entry| visited.insert(entry))));
@@ -142,7 +139,8 @@ impl Walk<'_> {
             if let Some(ahead) = beam.peek() {
                 prefetch(self.layer.record(ahead));
             }
-            self.score(step, |ids| expand(node.id(), visited, ids));
+            let kept = beam.len();
+            self.score(step, |ids| expand(node.id(), kept, visited, ids));
             walked.distances += step.ids.len() as u64;
             walked.hops += 1;
             for (&id, &distance) in step.ids.iter().zip(&step.distances) {
@@ -151,7 +149,7 @@ impl Walk<'_> {
                     beam.offer(neighbor, keeps(id));
                 }
             }
-            if walked.distances > self.budget {
+            if walked.distances > self.budget.distances || walked.hops > self.budget.hops {
                 walked.complete = false;
                 break;
             }

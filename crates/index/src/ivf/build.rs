@@ -13,13 +13,7 @@ use crate::vectors::VectorRows;
 /// With fewer vectors than this to a list, centroids describe noise.
 const VECTORS_PER_LIST_MIN: usize = 39;
 
-pub(crate) fn build(
-    space: Space,
-    rows: &dyn VectorRows,
-    nlist: usize,
-    params: String,
-    context: &BuildContext<'_>,
-) -> Result<Draft> {
+pub(crate) fn build(space: Space, rows: &dyn VectorRows, nlist: usize, params: String, context: &BuildContext<'_>) -> Result<Draft> {
     let norms = opened::inverse_norms(space, rows);
     let lists = match rows.len() {
         0 => 0,

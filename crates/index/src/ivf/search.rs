@@ -18,6 +18,8 @@ use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strate
 use crate::space::Range;
 use crate::vectors::{SliceRows, VectorRows};
 
+/// So few matching rows are compared one by one: exact, and hardly slower than ranking the lists.
+const SCANNED_ROWS: usize = 1_024;
 /// Looking up that a member does not match costs this part of a distance.
 const TESTS_PER_DISTANCE: usize = 16;
 
@@ -38,15 +40,24 @@ impl VectorIndex for Ivf {
         let mut lists = NearestLists::rank(self, query, found);
         let mut stats = SearchStats { distances: self.lists() as u64, hops: 0, strategy: Strategy::Probe };
         top.reset(options.k);
-        // Beyond nprobe only while the result is short: the promise of every search here.
-        while let Some(list) = lists.next(options.params.nprobe) {
-            if stats.hops >= options.params.nprobe as u64 && top.len() >= options.k {
+        // Lists without a match do not count, and as many matches are compared as there would be if the filter had nothing to
+        // do with the vectors: one that has may leave little in the nearest lists. And a result is never short.
+        let nprobe = options.params.nprobe;
+        let admitted = self.opened.admitted(options).min(self.opened.description.vectors);
+        let selective = admitted < self.opened.description.vectors / 2;
+        let enough = if selective { (admitted * nprobe.min(self.lists())).div_ceil(self.lists()) as u64 } else { 0 };
+        let (mut matching_lists, mut compared) = (0, 0);
+        while let Some(list) = lists.next(nprobe) {
+            if matching_lists >= nprobe && compared >= enough && top.len() >= options.k {
                 break;
             }
-            stats.distances += self.read_list(list, rows, &scorer, |slots, distances| top.offer_all(slots, distances));
+            let read = self.read_list(list, rows, &scorer, |slots, distances| top.offer_all(slots, distances));
+            matching_lists += usize::from(read > 0);
+            compared += read;
             stats.hops += 1;
             options.check_cancelled()?;
         }
+        stats.distances += compared;
         opened::append(top.sorted(), rows, hits);
         Ok(stats)
     }
@@ -113,7 +124,7 @@ impl Ivf {
         let admitted = self.opened.admitted(options).min(vectors);
         let probed = |rows: usize| (rows as u64 * options.params.nprobe.min(lists) as u64 / lists.max(1) as u64) as usize;
         let probing = lists + probed(admitted) + probed(vectors) / TESTS_PER_DISTANCE;
-        admitted <= options.k || admitted <= probing
+        admitted <= options.k.max(SCANNED_ROWS) || admitted <= probing
     }
 
     /// Hands the matching members of a list with their distances to `sink`; returns how many there were.
@@ -240,9 +251,7 @@ impl Cursor for IvfCursor {
         let state = match &self.state {
             State::Start => 0,
             State::Scan(scan) => scan.memory_bytes(),
-            State::Probe(probing) => {
-                probing.unread.capacity() * size_of::<u32>() + probing.pending.capacity() * size_of::<Neighbor>()
-            }
+            State::Probe(probing) => probing.unread.capacity() * size_of::<u32>() + probing.pending.capacity() * size_of::<Neighbor>(),
         };
         self.query.capacity() * size_of::<f32>() + state
     }

@@ -1,0 +1,10 @@
+//! Vector indexes against brute force, their files against damage, their parameters against Milvus's texts.
+
+mod container;
+mod cursor;
+mod data;
+mod edges;
+mod growing;
+mod params;
+mod range;
+mod recall;
