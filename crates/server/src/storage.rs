@@ -16,6 +16,7 @@ use store::object::s3::{S3Options, S3Store};
 use store::object::StoreError;
 use types::{Code, Error, Result};
 use wal::embedded::EmbeddedLog;
+use wal::kafka::{KafkaConfig, KafkaLog, KafkaSecurity};
 use wal::log::{Log, LogError};
 
 /// The three kinds of storage.
@@ -94,8 +95,35 @@ async fn open_log(world: &World, config: &Config, backend: &LogBackend) -> Resul
     let named = |error: LogError| error.to_error(&types::id::ChannelName::from("the log"));
     match backend {
         LogBackend::Embedded(directory) => Ok(Arc::new(EmbeddedLog::open(world, directory).await.map_err(named)?)),
-        LogBackend::Kafka | LogBackend::Pulsar | LogBackend::Objects => Err(Error::invalid(
+        LogBackend::Kafka => Ok(Arc::new(KafkaLog::connect(world, kafka(config)).await.map_err(named)?)),
+        LogBackend::Pulsar | LogBackend::Objects => Err(Error::invalid(
             "mq.type: this version keeps the log in files of its own (rocksmq) or in Kafka (kafka); set one of them",
         )),
+    }
+}
+
+fn kafka(config: &Config) -> KafkaConfig {
+    let (kafka, tls) = (&config.kafka, &config.kafka.ssl);
+    let protocol = match (kafka.security_protocol.as_str(), tls.enabled, kafka.sasl_username.is_empty()) {
+        ("", true, true) => "SSL",
+        ("", true, false) => "SASL_SSL",
+        ("", false, false) => "SASL_PLAINTEXT",
+        ("", false, true) => "PLAINTEXT",
+        (named, ..) => named,
+    };
+    KafkaConfig {
+        brokers: kafka.broker_list.join(","),
+        security: KafkaSecurity {
+            protocol: protocol.to_owned(),
+            sasl_mechanism: kafka.sasl_mechanisms.clone(),
+            sasl_username: kafka.sasl_username.clone(),
+            sasl_password: kafka.sasl_password.expose().to_owned(),
+            tls_authority_file: tls.tls_ca_cert.clone().unwrap_or_default(),
+            tls_certificate_file: tls.tls_cert.clone().unwrap_or_default(),
+            tls_key_file: tls.tls_key.clone().unwrap_or_default(),
+            tls_key_password: tls.tls_key_password.expose().to_owned(),
+        },
+        producer: kafka.producer.clone(),
+        consumer: kafka.consumer.clone(),
     }
 }
