@@ -41,6 +41,9 @@ struct Shared {
     database: RwLock<Option<Arc<Database>>>,
     /// Dropped after the database: fields are dropped in their order.
     lock: Mutex<Option<Box<dyn Lock>>>,
+    /// Stands for the file in tests of what a disk may do.
+    #[cfg(test)]
+    disk: Option<super::crashes::CrashDisk>,
 }
 
 /// What opening found.
@@ -54,8 +57,26 @@ pub(super) struct Opened {
 impl StoreFile {
     /// A file that nobody else touches while `lock` is held.
     pub(super) fn new(path: PathBuf, cache_bytes: usize, lock: Box<dyn Lock>) -> Self {
-        let (database, lock) = (RwLock::default(), Mutex::new(Some(lock)));
-        Self { shared: Arc::new(Shared { path, cache_bytes, database, lock }) }
+        let shared = Shared {
+            path,
+            cache_bytes,
+            database: RwLock::default(),
+            lock: Mutex::new(Some(lock)),
+            #[cfg(test)]
+            disk: None,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A file on a disk that may fail; made anew if it is empty.
+    #[cfg(test)]
+    pub(super) fn on(disk: &super::crashes::CrashDisk) -> Self {
+        if disk.is_empty() {
+            initialize(&Builder::new().create_with_backend(disk.open()).expect("it works")).expect("it works");
+        }
+        let (database, lock) = (RwLock::default(), Mutex::new(None));
+        let shared = Shared { path: PathBuf::from("simulated"), cache_bytes: 1 << 20, database, lock, disk: Some(disk.clone()) };
+        Self { shared: Arc::new(shared) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -72,7 +93,13 @@ impl StoreFile {
 
     /// Opens or makes the file as a process begins: checks all of it, and removes what went with leases of a process before.
     pub(super) fn open(&self) -> Result<Opened, MetaError> {
-        self.check_length()?;
+        #[cfg(test)]
+        let on_disk = self.shared.disk.is_none();
+        #[cfg(not(test))]
+        let on_disk = true;
+        if on_disk {
+            self.check_length()?;
+        }
         let database = self.open_database()?;
         let revision = self.prepare(&database)?;
         *self.shared.database.write() = Some(Arc::new(database));
@@ -124,15 +151,7 @@ impl StoreFile {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
             }
-            let database = Builder::new().create(&new)?;
-            let transaction = database.begin_write()?;
-            transaction.open_table(ENTRIES)?;
-            let mut state = transaction.open_table(STATE)?;
-            state.insert(REVISION, 1)?;
-            state.insert(FORMAT, FORMAT_NUMBER)?;
-            drop(state);
-            transaction.commit()?;
-            drop(database);
+            initialize(&Builder::new().create(&new)?)?;
             std::fs::rename(&new, self.path())?;
             Ok(())
         };
@@ -140,7 +159,15 @@ impl StoreFile {
     }
 
     fn open_database(&self) -> Result<Database, MetaError> {
-        let open = || Builder::new().set_cache_size(self.shared.cache_bytes).set_check_integrity_on_open(true).open(self.path());
+        let open = || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(self.shared.cache_bytes).set_check_integrity_on_open(true);
+            #[cfg(test)]
+            if let Some(disk) = &self.shared.disk {
+                return builder.create_with_backend(disk.open());
+            }
+            builder.open(self.path())
+        };
         // A file that isn't redb's can trip its assertions before its checks.
         match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(database)) => Ok(database),
@@ -243,6 +270,18 @@ impl StoreFile {
             _ => MetaError::Unavailable(Error::io(format!("meta file {}", self.path().display()), error)),
         }
     }
+}
+
+/// Makes the tables of an empty database.
+fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(ENTRIES)?;
+    let mut state = transaction.open_table(STATE)?;
+    state.insert(REVISION, 1)?;
+    state.insert(FORMAT, FORMAT_NUMBER)?;
+    drop(state);
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Keys with a lease, or the first key whose row is damaged.

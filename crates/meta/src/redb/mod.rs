@@ -9,6 +9,8 @@
 //! Invariants: a lock on `meta.lock` is held as long as the file may be touched; each row has a checksum of its own, compared at every
 //! read (rule 7); after a failed commit nothing more is done until the file was closed, opened and read again ([`file`]).
 
+#[cfg(test)]
+mod crashes;
 mod file;
 mod row;
 mod writer;
@@ -91,12 +93,16 @@ impl RedbMeta {
         world.disk.create_directory(directory).await.map_err(failed)?;
         let lock = lock(world, directory).await?;
         let file = StoreFile::new(path.clone(), options.cache_bytes, lock);
+        let meta = Self::start(world, file, options.changes_kept).await?;
+        world.disk.sync_directory(directory).await.map_err(failed)?;
+        Ok(meta)
+    }
+
+    async fn start(world: &World, file: StoreFile, changes_kept: usize) -> Result<Self, MetaError> {
         let opening = file.clone();
         let opened = world.tasks.blocking(move || opening.open()).await?;
-        world.disk.sync_directory(directory).await.map_err(failed)?;
-
         let live = Arc::new(Live {
-            log: Mutex::new(ChangeLog::after(opened.revision, options.changes_kept)),
+            log: Mutex::new(ChangeLog::after(opened.revision, changes_kept)),
             tick: watch::Sender::new(0),
             leases: Mutex::default(),
             leases_changed: Notify::new(),

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use base::World;
 use meta::conformance::{self, Subject};
 use meta::etcd::{EtcdMeta, EtcdOptions};
-use meta::store::{Meta, MetaError, Revision, Transaction};
+use meta::store::{Meta, MetaError, Revision, Transaction, Watch};
+
+use crate::relay::Relay;
 
 /// The endpoints; `None` where there is no etcd, which CI doesn't let pass.
 fn endpoints() -> Option<Vec<String>> {
@@ -120,4 +122,103 @@ async fn an_etcd_that_is_away_is_named_in_time() {
     }
     assert!(world.clock.now() - began < Duration::from_secs(5));
     assert!(matches!(meta.commit(Transaction::new().put("a", "v")).await, Err(MetaError::Unavailable(_))));
+}
+
+/// Hears one change, which must be of this key.
+async fn hear(world: &World, watch: &mut Box<dyn Watch>, key: &str) {
+    let heard = world.within(Duration::from_secs(30), watch.next()).await.expect("it is heard in time").expect("the watch goes on");
+    assert_eq!(heard.iter().map(|change| &**change.key()).collect::<Vec<_>>(), [key.as_bytes()], "each once, without gaps");
+}
+
+async fn put(meta: &EtcdMeta, key: &str) -> Revision {
+    meta.commit(Transaction::new().put(key.to_owned(), "v")).await.expect("etcd is there")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_goes_on_after_its_connection_broke() {
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    let relay = Relay::start(&world.tasks, &endpoints[0]).await;
+    let direct = options(&world, endpoints);
+    let through = EtcdOptions { endpoints: vec![relay.address()], ..direct.clone() };
+    let direct = EtcdMeta::new(&world, direct).expect("the options are right");
+    let through = EtcdMeta::new(&world, through).expect("the options are right");
+    let first = put(&direct, "w/0").await;
+    let mut watch = through.watch(b"w/", first).await.expect("etcd is there");
+    hear(&world, &mut watch, "w/0").await;
+    for round in 1..6 {
+        relay.break_connections();
+        put(&direct, &format!("w/{round}")).await;
+        hear(&world, &mut watch, &format!("w/{round}")).await;
+    }
+    // Changes while nobody can connect are heard later, compaction or not of what was heard before.
+    relay.close();
+    put(&direct, "w/6").await;
+    assert!(matches!(through.commit(Transaction::new().put("x", "v")).await, Err(MetaError::Unavailable(_))));
+    relay.open();
+    hear(&world, &mut watch, "w/6").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_falls_silent_is_left() {
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    let (silent, other) = (Relay::start(&world.tasks, &endpoints[0]).await, Relay::start(&world.tasks, &endpoints[0]).await);
+    let options = EtcdOptions {
+        endpoints: vec![silent.address(), other.address()],
+        request_timeout: Duration::from_secs(2),
+        ..options(&world, endpoints)
+    };
+    let meta = EtcdMeta::new(&world, options).expect("the options are right");
+    put(&meta, "a").await;
+    silent.silence();
+    let began = world.clock.now();
+    assert!(meta.get(b"a").await.expect("a read goes to the other one in time").is_some());
+    assert!(world.clock.now() - began < Duration::from_secs(2));
+    put(&meta, "b").await;
+    // And a transaction that met the silence is told so; the next one works.
+    other.silence();
+    silent.open();
+    let unknown = meta.commit(Transaction::new().put("c", "v")).await;
+    assert!(matches!(unknown, Err(MetaError::Unavailable(_))), "{unknown:?}");
+    put(&meta, "d").await;
+    // So is one whose caller doesn't wait for that long.
+    silent.silence();
+    other.open();
+    assert!(world.within(Duration::from_millis(900), meta.commit(Transaction::new().put("e", "v"))).await.is_none());
+    put(&meta, "f").await;
+}
+
+/// TLS with client certificates and users: where `ELANUS_TEST_ETCD_TLS` names a directory with `ca.pem`, `client.pem` and `client.key`, and
+/// `ELANUS_TEST_ETCD_USER` is `name:password`; each on its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn speaks_tls_and_authenticates() {
+    let (tls, user) = (std::env::var_os("ELANUS_TEST_ETCD_TLS"), std::env::var("ELANUS_TEST_ETCD_USER").ok());
+    if tls.is_none() && user.is_none() {
+        println!("skipped: no etcd with TLS or users");
+        return;
+    }
+    let Some(endpoints) = endpoints() else { return };
+    let world = World::real();
+    let mut options = options(&world, endpoints);
+    options.tls = tls.map(|directory| {
+        let read = |name: &str| std::fs::read(std::path::Path::new(&directory).join(name)).expect("the certificates are there");
+        meta::etcd::EtcdTls { ca: read("ca.pem"), identity: Some((read("client.pem"), read("client.key"))) }
+    });
+    options.user = user.as_deref().and_then(|user| user.split_once(':')).map(|(name, password)| (name.to_owned(), password.to_owned()));
+    let meta = EtcdMeta::new(&world, options.clone()).expect("the options are right");
+    let revision = put(&meta, "a").await;
+    let mut watch = meta.watch(b"", revision).await.expect("etcd is there");
+    hear(&world, &mut watch, "a").await;
+    let lease = meta.grant(Duration::from_secs(30)).await.expect("etcd is there");
+    meta.keep_alive(lease).await.expect("etcd is there");
+    meta.revoke(lease).await.expect("etcd is there");
+    if let Some((_, password)) = &mut options.user {
+        password.push('x');
+        let wrong = EtcdMeta::new(&world, EtcdOptions { request_timeout: Duration::from_secs(1), ..options }).expect("the options are right");
+        match wrong.ping().await {
+            Err(MetaError::Unavailable(error)) => assert!(error.reason().contains("authentication failed"), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
