@@ -24,6 +24,7 @@ type Part = Vec<Atom>;
 
 #[derive(Clone, Debug)]
 enum Atom {
+    /// Never empty.
     Literal(String),
     /// This many characters.
     Any(usize),
@@ -43,8 +44,8 @@ impl Like {
         }
     }
 
-    /// Whether all of `text` matches.
-    pub fn matches(&self, text: &str) -> bool {
+    /// Whether all of `text`, which is UTF-8, matches. Bytes that aren't match or don't, without a panic.
+    pub fn matches(&self, text: &[u8]) -> bool {
         let (first, rest) = self.parts.split_first().expect("a pattern has at least one part");
         let Some(mut at) = match_at(first, text, 0) else { return false };
         let Some((last, middle)) = rest.split_last() else { return at == text.len() };
@@ -102,48 +103,73 @@ impl fmt::Display for Like {
 }
 
 /// Where `part` ends if it matches from `at` on.
-fn match_at(part: &[Atom], text: &str, mut at: usize) -> Option<usize> {
+fn match_at(part: &[Atom], text: &[u8], mut at: usize) -> Option<usize> {
     for atom in part {
-        at += match atom {
-            Atom::Literal(literal) => text[at..].starts_with(literal.as_str()).then_some(literal.len())?,
-            Atom::Any(count) => characters(&text[at..], *count)?,
-        };
+        match atom {
+            Atom::Literal(literal) => at += text[at..].starts_with(literal.as_bytes()).then_some(literal.len())?,
+            Atom::Any(count) => {
+                for _ in 0..*count {
+                    at = after_character(text, at)?;
+                }
+            }
+        }
     }
     Some(at)
 }
 
-/// The bytes of the first `count` characters.
-fn characters(text: &str, count: usize) -> Option<usize> {
-    let last = text.char_indices().nth(count.checked_sub(1)?)?;
-    Some(last.0 + last.1.len_utf8())
-}
-
 /// Where `part` begins if it matches at the very end and not before `from`.
-fn match_end(part: &[Atom], text: &str, from: usize) -> Option<usize> {
+fn match_end(part: &[Atom], text: &[u8], from: usize) -> Option<usize> {
     let mut end = text.len();
     for atom in part.iter().rev() {
-        let rest = &text[from..end];
-        end -= match atom {
-            Atom::Literal(literal) => rest.ends_with(literal.as_str()).then_some(literal.len())?,
-            Atom::Any(count) => rest.len() - rest.char_indices().rev().nth(count - 1)?.0,
-        };
+        match atom {
+            Atom::Literal(literal) => end -= text[from..end].ends_with(literal.as_bytes()).then_some(literal.len())?,
+            Atom::Any(count) => {
+                for _ in 0..*count {
+                    end = from + text[from..end].iter().rposition(|&byte| begins_character(byte))?;
+                }
+            }
+        }
     }
     Some(end)
 }
 
 /// Where the leftmost match of `part` at or after `from` ends.
-fn find(part: &[Atom], text: &str, mut from: usize) -> Option<usize> {
+fn find(part: &[Atom], text: &[u8], mut from: usize) -> Option<usize> {
     loop {
         let start = match part.first() {
             None => return Some(from),
-            Some(Atom::Literal(literal)) => from + text[from..].find(literal.as_str())?,
+            Some(Atom::Literal(literal)) => from + find_bytes(literal.as_bytes(), &text[from..])?,
             Some(Atom::Any(_)) => from,
         };
         if let Some(end) = match_at(part, text, start) {
             return Some(end);
         }
-        from = start + text[start..].chars().next()?.len_utf8();
+        from = after_character(text, start)?;
     }
+}
+
+/// Where `needle`, which isn't empty, is found first.
+fn find_bytes(needle: &[u8], text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(starts) = text.get(at..(text.len() + 1).checked_sub(needle.len())?) {
+        at += starts.iter().position(|&byte| byte == needle[0])?;
+        if text[at..].starts_with(needle) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Where the character at `at` ends; `None` at the end of the text.
+fn after_character(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at + 1..)?;
+    Some(at + 1 + rest.iter().position(|&byte| begins_character(byte)).unwrap_or(rest.len()))
+}
+
+/// Whether a byte isn't the continuation of a character.
+fn begins_character(byte: u8) -> bool {
+    byte & 0xC0 != 0x80
 }
 
 #[cfg(test)]
@@ -167,7 +193,7 @@ mod tests {
     #[test]
     fn patterns() {
         let check = |pattern: &str, text: &str, expected: bool| {
-            assert_eq!(Like::from(Arc::from(pattern)).matches(text), expected, "{text:?} like {pattern:?}");
+            assert_eq!(Like::from(Arc::from(pattern)).matches(text.as_bytes()), expected, "{text:?} like {pattern:?}");
         };
         check("abc", "abc", true);
         check("abc", "abcd", false);
@@ -199,9 +225,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn bytes_that_are_no_text_do_not_panic(pattern in "[ab%_é]{0,8}", text: Vec<u8>) {
+            Like::from(Arc::from(pattern.as_str())).matches(&text);
+        }
+
+        #[test]
         fn agrees_with_the_definition(pattern in "[ab%_é]{0,8}", text in "[abé]{0,10}") {
             let expected = naive(&pattern.chars().collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>());
-            prop_assert_eq!(Like::from(Arc::from(pattern.as_str())).matches(&text), expected);
+            prop_assert_eq!(Like::from(Arc::from(pattern.as_str())).matches(text.as_bytes()), expected);
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::syntax::{BinaryOp, Call, Kind, NESTING_MAX, Node, Pattern, Range, Spa
 /// Bytes of a filter, at most: some million keys of a delete.
 pub const TEXT_BYTES_MAX: usize = 32 << 20;
 
+/// Nodes of a filter's tree, at most; a list of nothing but integers is one. Some hundred megabytes while it is read.
+pub const NODES_MAX: u32 = 2 << 20;
+
 /// The tree of `text`; the error is the cause that Milvus's envelope holds.
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
     if text.len() > TEXT_BYTES_MAX {
@@ -54,13 +57,14 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     token: Token,
     depth: u16,
+    nodes: u32,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self> {
         let mut lexer = Lexer::new(text);
         let token = lexer.next()?;
-        Ok(Self { text, lexer, token, depth: 0 })
+        Ok(Self { text, lexer, token, depth: 0, nodes: 0 })
     }
 
     fn whole(mut self) -> Result<Node> {
@@ -115,6 +119,7 @@ impl<'a> Parser<'a> {
         if self.depth == NESTING_MAX {
             return Err(self.too_deep());
         }
+        self.count(1)?;
         self.depth += 1;
         let mut left = self.operand()?;
         while let Some(level) = infix_level(&self.token.kind)
@@ -269,6 +274,7 @@ impl<'a> Parser<'a> {
             let end = self.take()?.span;
             return Ok(self.leaf(Kind::Integers(integers), start.to(end)));
         }
+        self.count(integers.len())?;
         let mut items: Vec<Node> = integers.into_iter().map(|value| self.leaf(Kind::Integer(value), start)).collect();
         let mut height = 1;
         while self.token.kind != TokenKind::CloseList {
@@ -299,6 +305,15 @@ impl<'a> Parser<'a> {
         }
         (self.lexer, self.token) = (lexer, token);
         Ok(None)
+    }
+
+    /// Refuses a tree that grows too large; `more` operands are about to be part of it.
+    fn count(&mut self, more: usize) -> Result<()> {
+        self.nodes = u32::try_from(more).map_or(NODES_MAX, |more| self.nodes.saturating_add(more));
+        if self.nodes < NODES_MAX {
+            return Ok(());
+        }
+        Err(SyntaxError { at: self.token.span.start, message: format!("the expression has more than {NODES_MAX} operands") })
     }
 
     /// `left`, the operator here, and its right side.

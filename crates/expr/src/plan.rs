@@ -24,6 +24,9 @@ use crate::{check, normal};
 /// How high a plan's tree may be: a little above what text can give.
 pub const DEPTH_MAX: usize = NESTING_MAX as usize + 8;
 
+/// Paths whose values an evaluation keeps for further tests, at most: some tens of kilobytes each.
+const CACHED_PATHS_MAX: u8 = 32;
+
 /// How a filter is read, beyond its text.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Options {
@@ -58,6 +61,8 @@ struct Inner {
     /// The text is nothing but an equality with constants, or `in`.
     points: Option<u64>,
     fields: Vec<FieldId>,
+    /// Per path: which cache of an evaluation it has, if any.
+    caches: Vec<Option<u8>>,
 }
 
 /// The keys that a filter of the form `key == v` or `key in […]` names.
@@ -87,6 +92,7 @@ impl Plan {
     /// A plan from its parts. `points` is the number of values where the filter is nothing but an equality or `in`.
     pub(crate) fn new(root: Predicate, paths: Vec<JsonPath>, missing: MissingJson, points: Option<u64>) -> Self {
         let mut fields = Vec::new();
+        let mut uses = vec![0usize; paths.len()];
         root.for_each_test(&mut |test| match &test.condition {
             Condition::Integer { field, .. }
             | Condition::Float { field, .. }
@@ -94,11 +100,26 @@ impl Plan {
             | Condition::Arithmetic { field, .. }
             | Condition::Null { field } => fields.push(*field),
             Condition::Pair { left, right, .. } => fields.extend([*left, *right]),
-            Condition::Json { path, .. } => fields.push(paths[*path as usize].field),
+            Condition::Json { path, .. } => {
+                fields.push(paths[*path as usize].field);
+                uses[*path as usize] += 1;
+            }
         });
         fields.sort_unstable();
         fields.dedup();
-        Self { inner: Arc::new(Inner { root, paths, missing, points, fields }) }
+        let mut free = 0..CACHED_PATHS_MAX;
+        let caches = uses.into_iter().map(|uses| if uses > 1 { free.next() } else { None }).collect();
+        Self { inner: Arc::new(Inner { root, paths, missing, points, fields, caches }) }
+    }
+
+    /// How many caches of JSON values an evaluation has.
+    pub(crate) fn caches(&self) -> usize {
+        self.inner.caches.iter().flatten().count()
+    }
+
+    /// The cache of a path: paths that one test looks at have none.
+    pub(crate) fn cache_of(&self, path: u32) -> Option<usize> {
+        self.inner.caches[path as usize].map(usize::from)
     }
 
     /// The condition itself.

@@ -41,6 +41,22 @@ pub enum TemplateValue {
     Json(Vec<String>),
 }
 
+impl TemplateValue {
+    /// How many constants it makes, at most.
+    pub(crate) fn constants(&self) -> usize {
+        match self {
+            Self::Bools(values) => values.len(),
+            Self::Ints(values) => values.len(),
+            Self::Floats(values) => values.len(),
+            Self::Texts(values) => values.len(),
+            Self::Lists(values) => values.iter().map(|value| 1 + value.constants()).sum(),
+            // An element of a list takes two bytes at least.
+            Self::Json(texts) => texts.iter().map(|text| 1 + text.len() / 2).sum(),
+            _ => 1,
+        }
+    }
+}
+
 /// The constant that `{name}` stands for.
 pub(crate) fn resolve(templates: &Templates, name: &str) -> Result<Literal, String> {
     let value = templates.get(name).ok_or_else(|| format!("the value of expression template variable name {{{name}}} is not found"))?;

@@ -10,7 +10,6 @@ use crate::like::{Like, PATTERN_BYTES_MAX};
 use crate::literal::Literal;
 use crate::predicate::{Condition, JsonCheck, Predicate, TextValues};
 use crate::syntax::{Call, Kind, Node, Pattern};
-use crate::template;
 
 use super::list::members;
 use super::{Checker, Column, Result, Value, field_test, id};
@@ -54,10 +53,10 @@ impl<'a> Checker<'a> {
         Err("regex match is not supported".to_owned())
     }
 
-    fn pattern(&self, pattern: &Pattern, operator: &str) -> Result<Arc<str>> {
+    fn pattern(&mut self, pattern: &Pattern, operator: &str) -> Result<Arc<str>> {
         match pattern {
             Pattern::Text(text) => Ok(text.clone()),
-            Pattern::Template(name) => match template::resolve(&self.options.templates, name)? {
+            Pattern::Template(name) => match self.template(name)? {
                 Literal::Text(text) => Ok(text),
                 _ => Err(format!("the value of {operator} expression template variable {{{name}}} is not string")),
             },

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use types::schema::DataType;
 
 use crate::literal::Literal;
-use crate::number::{Floats, Number};
+use crate::number::{CompareOp, Floats, Number};
 use crate::predicate::{Condition, FloatValues, IntegerValues, JsonCheck, Members, Predicate, TextValues};
 use crate::set::{FloatSet, IntegerSet, TextSet, filed};
 use crate::syntax::{Kind, Node};
-use crate::{number::CompareOp, template};
 
 use super::{Checker, Column, Result, Value, field_test, id};
 
@@ -35,7 +34,7 @@ impl<'a> Checker<'a> {
             }
             Kind::Integers(values) => values.iter().map(|&value| Literal::Int(value)).collect(),
             Kind::List(items) => self.constants(items)?,
-            Kind::Template(name) => match template::resolve(&self.options.templates, name)? {
+            Kind::Template(name) => match self.template(name)? {
                 Literal::List(values) => values,
                 _ => return Err(format!("the value of term expression template variable {{{name}}} is not array")),
             },

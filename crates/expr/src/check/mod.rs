@@ -27,10 +27,13 @@ use crate::path::{JsonPath, Step};
 use crate::plan::{Options, Plan};
 use crate::predicate::{ArithmeticOp, Condition, JsonCheck, Predicate, Test};
 use crate::syntax::{Kind, Node, UnaryOp};
-use crate::template;
+use crate::template::{self, TemplateValue};
 
 /// Bytes of a filter that an error repeats, at most.
 const ECHO_BYTES_MAX: usize = 64 << 10;
+
+/// Constants that templates give a filter, at most.
+const TEMPLATE_CONSTANTS_MAX: usize = 8 << 20;
 
 /// The cause of a refusal, as the envelope holds it.
 type Result<T, E = String> = std::result::Result<T, E>;
@@ -49,7 +52,7 @@ pub(crate) fn compile(text: &str, schema: &Schema, options: &Options) -> types::
 
 fn plan(text: &str, schema: &Schema, options: &Options) -> Result<Plan> {
     let tree = parse::parse(text)?;
-    let mut checker = Checker { text, schema, options, paths: Vec::new(), path_numbers: HashMap::default(), given: 0 };
+    let mut checker = Checker { text, schema, options, paths: Vec::new(), path_numbers: HashMap::default(), given: 0, constants: 0 };
     let root = checker.predicate(&tree, false, Place::Top)?;
     let points = matches!(tree.kind, Kind::Compare(..) | Kind::In { .. }).then_some(checker.given);
     Ok(Plan::new(root, checker.paths, options.missing, points))
@@ -127,6 +130,8 @@ struct Checker<'a> {
     path_numbers: HashMap<JsonPath, u32, FixedState>,
     /// Values that the last equality or list gave.
     given: u64,
+    /// Constants that templates gave so far.
+    constants: usize,
 }
 
 impl<'a> Checker<'a> {
@@ -189,7 +194,7 @@ impl<'a> Checker<'a> {
             Kind::Integers(values) => Literal::List(values.iter().map(|&value| Literal::Int(value)).collect()),
             Kind::List(items) => Literal::List(self.constants(items)?),
             Kind::Template(name) => {
-                let literal = template::resolve(&self.options.templates, name)?;
+                let literal = self.template(name)?;
                 return Ok(Value::Constant(Constant { literal, template: true }));
             }
             Kind::Name(name) => return self.column(name, &[]).map(Value::Column),
@@ -211,6 +216,16 @@ impl<'a> Checker<'a> {
             return Err(format!("a list is nested deeper than {LIST_DEPTH_MAX} levels"));
         }
         Ok(Value::Constant(Constant { literal, template: false }))
+    }
+
+    /// The constant that a template stands for.
+    fn template(&mut self, name: &str) -> Result<Literal> {
+        // A short text may name a long list again and again.
+        self.constants += self.options.templates.get(name).map_or(0, TemplateValue::constants);
+        if self.constants > TEMPLATE_CONSTANTS_MAX {
+            return Err(format!("templates give more than {TEMPLATE_CONSTANTS_MAX} constants"));
+        }
+        template::resolve(&self.options.templates, name)
     }
 
     fn unary(&mut self, op: UnaryOp, child: &Node) -> Result<Value<'a>> {

@@ -12,7 +12,7 @@ use crate::predicate::{ArithmeticOp, FloatValues, IntegerValues, Numbers};
 use crate::set::{FloatSet, IntegerScan};
 
 use super::scan::{Piece, Sieve};
-use super::text;
+use super::text::Texts;
 use super::wrong_type;
 
 /// A Bool or integer column.
@@ -160,7 +160,7 @@ pub(super) fn pair(sieve: &mut Sieve<'_>, views: [&ColumnView<'_>; 2], pieces: [
 
 fn text_at(values: &Values, slot: usize) -> &[u8] {
     match values {
-        Values::VarChar(texts) => text::at(texts, slot),
+        Values::VarChar(texts) => Texts::of(texts).get(slot),
         _ => &[],
     }
 }

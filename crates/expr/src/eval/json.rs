@@ -1,6 +1,6 @@
 //! Tests of what is at a place of a JSON column's values.
 //!
-//! A row's text is read at most once per path and block: the first test that wants the row leaves what it found for the others.
+//! Where several tests look at one path, a row's text is read once: the first test that wants the row leaves what it found for the others.
 
 use types::Result;
 use types::column::Values;
@@ -15,7 +15,8 @@ use crate::plan::MissingJson;
 use crate::predicate::{JsonCheck, Members, Numbers};
 
 use super::scan::{EMPTY, Mask, Piece, Sieve};
-use super::{BLOCK_ROWS, text, wrong_type};
+use super::text::{self, Texts};
+use super::{BLOCK_ROWS, wrong_type};
 
 /// What rows of a block hold at one path.
 pub(super) struct PathCache {
@@ -53,22 +54,28 @@ pub(super) struct Place<'a> {
     pub missing: MissingJson,
 }
 
-/// A JSON column.
+/// A JSON column. Without a cache every test reads for itself.
 pub(super) fn values(
     sieve: &mut Sieve<'_>,
     view: &ColumnView<'_>,
     piece: Piece,
-    (place, cache): (&Place<'_>, &mut PathCache),
+    (place, cache): (&Place<'_>, Option<&mut PathCache>),
 ) -> Result<()> {
     let column = view.column();
-    let Values::Json(texts) = &column.values else { return Err(wrong_type(view, "JSON")) };
+    let Values::Json(strings) = &column.values else { return Err(wrong_type(view, "JSON")) };
+    let texts = Texts::of(strings);
     let exists = matches!(place.check, JsonCheck::Exists);
+    let mut cache = cache;
     sieve.outcomes(piece, |slot, bit| {
         if !column.is_valid(slot) {
             return exists.then_some(false);
         }
-        let text = text::at(texts, slot);
-        let found = cache.get(bit, || locate(text, &place.path.steps).map_or(Found::Missing, |at| read(text, at)));
+        let text = texts.get(slot);
+        let look = || locate(text, &place.path.steps).map_or(Found::Missing, |at| read(text, at));
+        let found = match &mut cache {
+            Some(cache) => cache.get(bit, look),
+            None => look(),
+        };
         outcome(place.check, found, text).or((place.missing == MissingJson::False).then_some(false))
     });
     Ok(())
@@ -214,6 +221,10 @@ fn contains(text: &[u8], start: usize, members: &Members, all: bool) -> bool {
     let wanted = scalars + members.bools.iter().filter(|&&wanted| wanted).count() + members.lists.len();
     if wanted <= 1 {
         return wanted == 0 || found.next().is_some();
+    }
+    // An element takes two bytes at least: no more members can be there, however many are wanted.
+    if wanted > (text.len() - start) / 2 {
+        return false;
     }
     let mut seen = vec![false; scalars + 2 + members.lists.len()];
     let mut count = 0;

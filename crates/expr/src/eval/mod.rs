@@ -111,18 +111,18 @@ impl Plan {
 struct Evaluation<'a> {
     plan: &'a Plan,
     columns: &'a dyn Columns,
-    /// One for each path of the plan.
+    /// One for each path that several tests look at.
     json: &'a mut [PathCache],
     block: Block,
 }
 
 impl<'a> Evaluation<'a> {
     fn new(plan: &'a Plan, columns: &'a dyn Columns, scratch: &'a mut Scratch) -> Self {
-        let paths = plan.paths().len();
-        if scratch.json.len() < paths {
-            scratch.json.resize_with(paths, PathCache::default);
+        let caches = plan.caches();
+        if scratch.json.len() < caches {
+            scratch.json.resize_with(caches, PathCache::default);
         }
-        Self { plan, columns, json: &mut scratch.json[..paths], block: Block { first: 0, rows: 0 } }
+        Self { plan, columns, json: &mut scratch.json[..caches], block: Block { first: 0, rows: 0 } }
     }
 
     /// The rows of `mask` in `block` that are kept.
@@ -192,10 +192,10 @@ impl<'a> Evaluation<'a> {
             })?,
             Condition::Pair { left, op, right } => self.pair(*left, *op, *right, &mut sieve)?,
             Condition::Json { path, check } => {
-                let cache = &mut self.json[*path as usize];
+                let mut cache = self.plan.cache_of(*path).map(|cache| &mut self.json[cache]);
                 let place = json::Place { path: &self.plan.paths()[*path as usize], check, missing: self.plan.missing() };
                 pieces(self.columns, place.path.field, (self.block, mask), |view, piece| {
-                    json::values(&mut sieve, view, piece, (&place, cache))
+                    json::values(&mut sieve, view, piece, (&place, cache.as_deref_mut()))
                 })?;
             }
         }

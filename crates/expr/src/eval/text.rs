@@ -14,28 +14,42 @@ use super::wrong_type;
 
 /// A VarChar column.
 pub(super) fn texts(sieve: &mut Sieve<'_>, view: &ColumnView<'_>, piece: Piece, within: &TextValues) -> Result<()> {
-    let Values::VarChar(texts) = &view.column().values else { return Err(wrong_type(view, "a text")) };
-    let validity = view.column().validity.as_ref();
+    let Values::VarChar(strings) = &view.column().values else { return Err(wrong_type(view, "a text")) };
+    let (texts, validity) = (Texts::of(strings), view.column().validity.as_ref());
     match within {
         // One loop each: what to ask is decided once.
-        TextValues::In(set) => sieve.slots(validity, piece, |slot| set.contains(at(texts, slot))),
+        TextValues::In(set) => match set.members() {
+            [only] => sieve.slots(validity, piece, |slot| texts.get(slot) == only.as_bytes()),
+            _ => sieve.slots(validity, piece, |slot| set.contains(texts.get(slot))),
+        },
         TextValues::Like(like) => sieve.slots(validity, piece, |slot| like.matches(texts.get(slot))),
-        TextValues::Range(low, high) => sieve.slots(validity, piece, |slot| in_range(at(texts, slot), low, high)),
+        TextValues::Range(low, high) => sieve.slots(validity, piece, |slot| in_range(texts.get(slot), low, high)),
     }
     Ok(())
 }
 
-/// The bytes of a text, without looking whether they are one: the column has.
-pub(super) fn at(texts: &Strings, slot: usize) -> &[u8] {
-    let offsets = texts.offsets();
-    &texts.bytes()[offsets[slot] as usize..offsets[slot + 1] as usize]
+/// The texts of a column as bytes: that they are UTF-8 was checked when the column was made, and no test asks again.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'a> {
+    offsets: &'a [u32],
+    bytes: &'a [u8],
 }
 
-/// Whether `text` is wanted. Bytes that are no text match no pattern.
+impl<'a> Texts<'a> {
+    pub fn of(strings: &'a Strings) -> Self {
+        Self { offsets: strings.offsets(), bytes: strings.bytes() }
+    }
+
+    pub fn get(self, slot: usize) -> &'a [u8] {
+        &self.bytes[self.offsets[slot] as usize..self.offsets[slot + 1] as usize]
+    }
+}
+
+/// Whether `text` is wanted.
 pub(super) fn is_within(text: &[u8], within: &TextValues) -> bool {
     match within {
         TextValues::In(set) => set.contains(text),
-        TextValues::Like(like) => std::str::from_utf8(text).is_ok_and(|text| like.matches(text)),
+        TextValues::Like(like) => like.matches(text),
         TextValues::Range(low, high) => in_range(text, low, high),
     }
 }

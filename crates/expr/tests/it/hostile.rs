@@ -1,7 +1,10 @@
 //! Text that nobody would write: no panic, no overflow of the stack, no unbounded time.
 
-use expr::{Options, Plan};
+use expr::{Options, Plan, Scratch, TemplateValue, Templates};
 use proptest::prelude::*;
+use types::batch::Batch;
+use types::column::{Column, Values};
+use types::id::FieldId;
 
 use crate::world::schema;
 
@@ -146,10 +149,14 @@ fn seeds_compile_or_fail_with_the_envelope() {
 fn deep_and_long_texts_on_a_small_stack() {
     let compile = || {
         let schema = schema();
-        let check = |text: String| {
-            if let Err(error) = Plan::compile(&text, &schema, &Options::default()) {
-                assert!(error.reason().starts_with("cannot parse expression: "), "{error}");
-            }
+        let integers = |field, values: Values| Column::new(FieldId(field), values);
+        let tiny = Values::Int8((0..100).collect::<Vec<i8>>().into());
+        let short = Values::Int16((0..100).collect::<Vec<i16>>().into());
+        let int = Values::Int32((0..100).map(|row| row % 2).collect::<Vec<i32>>().into());
+        let batch = Batch::new(100, vec![integers(102, tiny), integers(103, short), integers(104, int)]);
+        let check = |text: String| match Plan::compile(&text, &schema, &Options::default()) {
+            Ok(plan) => drop(plan.evaluate(&batch, batch.rows(), &mut Scratch::default())),
+            Err(error) => assert!(error.reason().starts_with("cannot parse expression: "), "{error}"),
         };
         let repeat = |text: &str, times: usize| text.repeat(times);
         for times in [100, 200, 254, 255, 256, 257, 100_000] {
@@ -183,10 +190,18 @@ fn what_is_too_long_or_just_long() {
     let compile = |text: &str| Plan::compile(text, &schema, &Options::default());
     let too_long = format!("id == 1 {}", " ".repeat(expr::TEXT_BYTES_MAX));
     assert!(compile(&too_long).is_err_and(|error| error.reason().contains("at most 33554432 are allowed")));
+    let many = format!("key in [{}]", "'',".repeat(3 << 20));
+    assert!(compile(&many).is_err_and(|error| error.reason().contains("has more than 2097152 operands")));
+    let mixed = format!("d in [{}1.5]", "1,".repeat(3 << 20));
+    assert!(compile(&mixed).is_err_and(|error| error.reason().contains("has more than 2097152 operands")));
+    let templates = Templates::from([("l".to_owned(), TemplateValue::Ints((0..100_000).collect()))]);
+    let again_and_again = vec!["id in {l}"; 1_000].join(" or ");
+    let error = Plan::compile(&again_and_again, &schema, &Options { templates, ..Options::default() });
+    assert!(error.is_err_and(|error| error.reason().contains("templates give more than 8388608 constants")));
     let keys: Vec<String> = (0..500_000).map(|key| (key * 7).to_string()).collect();
     let plan = compile(&format!("id in [{}]", keys.join(", "))).expect("half a million keys");
-    assert_eq!(plan.named_keys(types::id::FieldId(100)).map(|named| named.keys.len()), Some(500_000));
+    assert_eq!(plan.named_keys(FieldId(100)).map(|named| named.keys.len()), Some(500_000));
     let chain: Vec<String> = (0..50_000).map(|key| format!("id == {key}")).collect();
     let plan = compile(&chain.join(" or ")).expect("fifty thousand equalities");
-    assert_eq!(plan.values_of(types::id::FieldId(100)).map(|values| values.len()), Some(50_000));
+    assert_eq!(plan.values_of(FieldId(100)).map(|values| values.len()), Some(50_000));
 }
