@@ -205,7 +205,8 @@ impl Client {
 
     /// Live rows by key.
     pub fn rows(&self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.fake.state.lock().live(self.id()).into_iter().cloned().collect();
+        let id = self.id();
+        let mut rows: Vec<Row> = self.fake.state.lock().live(id).into_iter().cloned().collect();
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         rows
     }
