@@ -28,6 +28,8 @@ use super::window::{Step, Window, Write};
 
 /// How long finding the sequencer and opening a stream may take before it is tried again.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
+/// A stream that says nothing for so long while it has requests is given up: its other end may have moved or hang.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Waits between attempts that brought nothing: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(500);
@@ -183,11 +185,13 @@ impl Driver {
 
     /// Moves requests and answers until the stream ends.
     async fn serve(&mut self, mut stream: WriteStream) -> End {
+        let mut heard = self.partners.world.clock.now();
         loop {
             tokio::select! {
                 biased;
                 answer = stream.answers.recv() => {
                     let Some(answer) = answer else { return End::Reopen };
+                    heard = self.partners.world.clock.now();
                     if let Some(end) = self.settle(answer) {
                         return end;
                     }
@@ -200,7 +204,14 @@ impl Driver {
                 }
                 submission = self.inbox.recv(), if self.window.has_room() => {
                     let Some(submission) = submission else { return End::Stopped };
+                    if self.window.is_empty() {
+                        heard = self.partners.world.clock.now();
+                    }
                     self.take(submission);
+                }
+                () = self.partners.world.clock.sleep_until(heard + SILENCE_MAX), if !self.window.is_empty() => {
+                    tracing::info!(channel = %self.channel, "the write stream is silent");
+                    return End::Reopen;
                 }
             }
         }

@@ -30,6 +30,8 @@ async fn every_row_is_there_once_whatever_fails() {
         vec![Busy],
         vec![Expire],
         vec![Twice],
+        vec![Hang],
+        vec![Hang, LoseAnswer, Hang],
         vec![LoseRequest, LoseAnswer, Busy, NotSequencer],
         vec![LoseRequest, LoseRequest, LoseRequest, LoseRequest, LoseRequest, LoseRequest],
         vec![Refuse(Code::SCHEMA_MISMATCH), LoseAnswer],
