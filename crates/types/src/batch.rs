@@ -242,7 +242,7 @@ mod tests {
 
     fn sample(rows: usize, seed: u64) -> Batch {
         let text = |i: usize| format!("wörd-{}", (seed as usize).wrapping_mul(31).wrapping_add(i) % 977);
-        let validity = Bitset::from_fn(rows, |i| (i as u64).wrapping_add(seed) % 3 != 0);
+        let validity = Bitset::from_fn(rows, |i| !(i as u64).wrapping_add(seed).is_multiple_of(3));
         let present = validity.count_ones();
         Batch::new(
             rows,

@@ -450,7 +450,7 @@ fn encode_rows(out: &mut BytesMut, rows: &Rows) {
 
 fn decode_rows(rest: &mut Bytes) -> Result<Rows> {
     let (mut head, batch) = decode_section(rest)?;
-    if head.len() % 12 != 0 {
+    if !head.len().is_multiple_of(12) {
         return Err(Error::corrupt("the partitions of a record's rows end early"));
     }
     let mut runs = Vec::with_capacity(head.len() / 12);

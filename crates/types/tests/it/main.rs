@@ -1,0 +1,3 @@
+//! Encodings against their pages in docs/formats, read by offsets as the pages give them.
+
+mod formats;
