@@ -34,6 +34,8 @@ pub(super) struct Connection {
     options: ConnectOptions,
     connect_timeout: Duration,
     current: Mutex<Current>,
+    /// Held while a client is made: with a user each asks for a token, which costs the server much.
+    connecting: tokio::sync::Mutex<()>,
 }
 
 /// Which endpoint is used.
@@ -61,6 +63,8 @@ impl Connection {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let mut connect = ConnectOptions::new()
             .with_keep_alive(PING_EVERY, PING_TIMEOUT)
+            // etcd ends connections that are pinged while they have no stream.
+            .with_keep_alive_while_idle(false)
             .with_connect_timeout(options.connect_timeout)
             .with_require_leader(true)
             .with_auto_token_refresh(true);
@@ -76,18 +80,19 @@ impl Connection {
             options: connect,
             connect_timeout: options.connect_timeout,
             current: Mutex::new(Current { endpoint: 0, client: None, generation: 0 }),
+            connecting: tokio::sync::Mutex::default(),
         })
     }
 
     /// The client to use now.
     pub(super) async fn client(&self) -> Result<Connected, Failure> {
-        let (endpoint, generation) = {
-            let current = self.current.lock();
-            let endpoint = self.endpoints[current.endpoint].clone();
-            if let Some(client) = &current.client {
-                return Ok(Connected { client: client.clone(), endpoint, generation: current.generation });
-            }
-            (endpoint, current.generation)
+        if let Ok(connected) = self.connected() {
+            return Ok(connected);
+        }
+        let _connecting = self.connecting.lock().await;
+        let (endpoint, generation) = match self.connected() {
+            Ok(connected) => return Ok(connected),
+            Err(missing) => missing,
         };
         // With a user this asks for a token; else it only prepares.
         let connect = Client::connect([endpoint.as_str()], Some(self.options.clone()));
@@ -107,6 +112,16 @@ impl Connection {
             current.client = Some(client.clone());
         }
         Ok(Connected { client, endpoint, generation })
+    }
+
+    /// The client that is there, or where one is to be made.
+    fn connected(&self) -> Result<Connected, (String, u64)> {
+        let current = self.current.lock();
+        let (endpoint, generation) = (self.endpoints[current.endpoint].clone(), current.generation);
+        match &current.client {
+            Some(client) => Ok(Connected { client: client.clone(), endpoint, generation }),
+            None => Err((endpoint, generation)),
+        }
     }
 
     /// Goes on to the next endpoint, if nobody else has since.
@@ -160,7 +175,10 @@ impl Connection {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let connected = self.client().await?;
+        let connected = match tokio::time::timeout_at(deadline, self.client()).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(not_sent(Failure::timed_out("every endpoint"))),
+        };
         let mut suspicion = Suspicion { connection: self, generation: connected.generation, since: self.clock.now(), cleared: false };
         let result = match tokio::time::timeout_at(deadline, call(connected.client)).await {
             Ok(result) => result.map_err(|error| Failure::new(&connected.endpoint, &error)),

@@ -30,6 +30,8 @@ struct File {
     unsynced: Vec<Step>,
     /// Syncs that are still to succeed; `None`: all.
     syncs_left: Option<usize>,
+    /// Syncs that succeeded.
+    syncs: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -64,7 +66,7 @@ impl CrashDisk {
         for step in file.unsynced.iter().filter(|_| random.chance(0.5)) {
             step.take(&mut bytes);
         }
-        Self { file: Arc::new(Mutex::new(File { synced: bytes.clone(), bytes, unsynced: Vec::new(), syncs_left: None })) }
+        Self { file: Arc::new(Mutex::new(File { synced: bytes.clone(), bytes, ..File::default() })) }
     }
 
     /// After `syncs` more, every sync fails.
@@ -130,6 +132,7 @@ impl StorageBackend for Handle {
         }
         file.synced = file.bytes.clone();
         file.unsynced.clear();
+        file.syncs += 1;
         Ok(())
     }
 
@@ -218,4 +221,25 @@ async fn after_a_failed_sync_the_file_is_read_again() {
         meta.revoke(lease).await.expect("leases outlive the file's trouble");
         assert_eq!(meta.get(b"leased").await, Ok(None));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_that_wait_share_a_commit() {
+    let world = world(1);
+    let disk = CrashDisk::new();
+    let meta = start(&world, &disk).await;
+    let before = disk.file.lock().syncs;
+    let commits: Vec<_> = (0..200)
+        .map(|i| {
+            let meta = meta.clone();
+            world.tasks.spawn(async move { meta.commit(Transaction::new().put(format!("{i}"), "v")).await })
+        })
+        .collect();
+    let mut revisions = std::collections::BTreeSet::new();
+    for commit in commits {
+        revisions.insert(commit.join().await.expect("nobody kills it").expect("it works"));
+    }
+    let syncs = disk.file.lock().syncs - before;
+    assert_eq!(revisions.len(), 200, "each has a revision of its own");
+    assert!(syncs < 10, "{syncs} syncs for 200 transactions");
 }

@@ -16,7 +16,7 @@ use types::collection::{Consistency, Partition};
 use types::id::*;
 use types::position::{LogId, Position};
 use types::record::Epoch;
-use types::schema::{DataType, Field, FieldKind, Schema};
+use types::schema::Schema;
 use types::time::Timestamp;
 
 use crate::memory::simulated;
@@ -84,24 +84,26 @@ fn begin(operation: i64) -> Begin {
 }
 
 fn start(offset: u64) -> ShardStart {
-    ShardStart { position: Position::from_u64(LogId(7), offset), epoch: Epoch { process: 1, attempt: 0 }, number: offset, clock: Timestamp(9) }
+    ShardStart {
+        position: Position::from_u64(LogId(7), offset),
+        epoch: Epoch { process: 1, attempt: 0 },
+        number: offset,
+        clock: Timestamp(9),
+    }
 }
 
 fn schema(version: u32) -> Schema {
-    let field = |i: u32| Field {
-        id: FieldId(100 + i64::from(i)),
-        name: format!("field_{i}"),
-        description: "a field of a collection as many have it".to_owned(),
-        data_type: if i == 1 { DataType::FloatVector } else { DataType::Int64 },
-        kind: if i == 0 { FieldKind::Primary } else { FieldKind::Plain },
-        auto_id: false,
-        nullable: i > 1,
-        default: None,
-        dimension: (i == 1).then_some(768),
-        max_length: None,
-        type_params: BTreeMap::from([("dim".to_owned(), "768".to_owned())]),
+    let field = |i: u32| match i {
+        0 => r#"{"id": 100, "name": "id", "data_type": "Int64", "kind": "Primary", "description": "the key"}"#.to_owned(),
+        1 => r#"{"id": 101, "name": "vector", "data_type": "FloatVector", "dimension": 768, "type_params": {"dim": "768"}}"#.to_owned(),
+        _ => format!(
+            r#"{{"id": {}, "name": "field_{i}", "data_type": "VarChar", "max_length": 64, "type_params": {{"max_length": "64"}}}}"#,
+            100 + i
+        ),
     };
-    Schema { version, fields: (0..5 + version).map(field).collect() }
+    let fields: Vec<_> = (0..5 + version).map(field).collect();
+    let text = format!(r#"{{"version": {version}, "fields": [{}]}}"#, fields.join(","));
+    serde_json::from_str(&text).expect("a schema's stored form")
 }
 
 fn collection(id: i64, name: &str) -> Collection {
@@ -144,7 +146,8 @@ async fn a_collection_lives_and_goes() {
     f.commit(f.change().create_alias(&books, "volumes")).await.expect("the name is free");
     let loaded = f.load().await;
     assert_eq!(loaded.collection(DEFAULT_DATABASE, "volumes").map(|c| c.value.id), Some(books.value.id));
-    let view = books.value.view("default", loaded.aliases(books.value.id), loaded.schema(&books.value).expect("it has one").value.schema.clone());
+    let view =
+        books.value.view("default", loaded.aliases(books.value.id), loaded.schema(&books.value).expect("it has one").value.schema.clone());
     assert_eq!((view.shards().count(), view.aliases, view.schema), (2, vec!["volumes".to_owned()], schema(1)));
 
     // Renamed: the old name is free at once.
@@ -155,7 +158,8 @@ async fn a_collection_lives_and_goes() {
     assert_eq!(f.commit(f.change().rename_collection(&again, &database, "tomes", Timestamp(60))).await, Err(MetaError::Refused));
 
     // Dropped: all its names are free at once, what it had goes later.
-    let load = Load { collection: tomes.value.id, partitions: None, fields: None, replicas: 1, resource_groups: Vec::new(), since: Timestamp(70) };
+    let load =
+        Load { collection: tomes.value.id, partitions: None, fields: None, replicas: 1, resource_groups: Vec::new(), since: Timestamp(70) };
     f.commit(f.change().create(&load)).await.expect("it isn't loaded");
     f.commit(f.change().create(&Indexes { collection: tomes.value.id, definitions: Vec::new() })).await.expect("it has none");
     f.commit(f.change().drop_collection(&tomes, &["volumes".to_owned()], begin(2_040))).await.expect("it is there");
@@ -213,7 +217,11 @@ async fn partitions_schemas_and_truncates_leave_intents() {
     assert_eq!(books.value.generation, 1);
 
     let loaded = f.load().await;
-    assert_eq!(loaded.schemas.keys().copied().collect::<Vec<_>>(), [(CollectionId(2_000), 1), (CollectionId(2_000), 2)], "old schemas stay");
+    assert_eq!(
+        loaded.schemas.keys().copied().collect::<Vec<_>>(),
+        [(CollectionId(2_000), 1), (CollectionId(2_000), 2)],
+        "old schemas stay"
+    );
     let operations: Vec<_> = loaded.intents.values().map(|intent| intent.value.operation).collect();
     let collection = CollectionId(2_000);
     assert_eq!(operations, [Operation::ChangeSchema { collection, version: 2 }, Operation::Truncate { collection, generation: 1 }]);
@@ -234,7 +242,13 @@ async fn manifests_and_checkpoints_move_by_compare_and_swap() {
         let object = ObjectPointer { name: format!("manifest/2000/0/{version}-{name}"), length: 10, checksum: 1 };
         ManifestPointer { version, object }
     };
-    let tombstone = |id| Tombstone { id, shard: Some(ShardId::new(CollectionId(2_000), 0)), below_version: 2, objects: vec!["x".to_owned()], since: Timestamp(5) };
+    let tombstone = |id| Tombstone {
+        id,
+        shard: Some(ShardId::new(CollectionId(2_000), 0)),
+        below_version: 2,
+        objects: vec!["x".to_owned()],
+        since: Timestamp(5),
+    };
     f.commit(f.change().move_manifest(&one, manifest(1, "a"), &[])).await.expect("nobody was faster");
     assert_eq!(f.commit(f.change().move_manifest(&two, manifest(1, "b"), &[tombstone(2_900)])).await, Err(MetaError::Refused), "it lost");
     let current = read().await;
@@ -315,7 +329,9 @@ async fn damage_is_named_and_the_rest_serves() {
     assert_eq!(watched.damaged.keys().collect::<Vec<_>>(), [&bad]);
     assert!(watched.damaged[&bad].reason().contains("another checksum"));
     assert_eq!(watched.collections.keys().map(|id| id.0).collect::<Vec<_>>(), [2_100]);
-    assert!(matches!(f.catalog.read::<Collection>(&CollectionId(2_000)).await, Err(MetaError::Damaged(error)) if error.reason().contains("2000")));
+    assert!(
+        matches!(f.catalog.read::<Collection>(&CollectionId(2_000)).await, Err(MetaError::Damaged(error)) if error.reason().contains("2000"))
+    );
     // Mended, it is back; a watch brings it.
     let mut watch = f.catalog.watch(watched.revision.next()).await.expect("it works");
     f.meta.commit(Transaction::new().put(bad, whole)).await.expect("it works");
@@ -369,8 +385,11 @@ async fn ten_thousand_collections_are_loaded_quickly() {
             let (name, of) = (collection.name.clone(), collection.id);
             let name = Name { database: DEFAULT_DATABASE, name, target: NameTarget::Collection(of) };
             let schema = SchemaVersion { collection: of, schema: schema(1) };
-            let load = Load { collection: of, partitions: None, fields: None, replicas: 1, resource_groups: Vec::new(), since: Timestamp(1) };
-            transaction = transaction.put(key::<Collection>(&of), value(&collection)).put(key::<Name>(&(DEFAULT_DATABASE, name.name.clone())), value(&name));
+            let load =
+                Load { collection: of, partitions: None, fields: None, replicas: 1, resource_groups: Vec::new(), since: Timestamp(1) };
+            transaction = transaction
+                .put(key::<Collection>(&of), value(&collection))
+                .put(key::<Name>(&(DEFAULT_DATABASE, name.name.clone())), value(&name));
             transaction = transaction.put(key::<SchemaVersion>(&(of, 1)), value(&schema)).put(key::<Load>(&of), value(&load));
             for index in 0..2 {
                 let shard = Shard { id: ShardId::new(of, index), start: start(1), manifest: None };

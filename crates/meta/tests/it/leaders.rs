@@ -198,7 +198,8 @@ async fn a_mirror_lists_again_where_its_watch_knows_no_more() {
     store.compact(last.next());
     link.set_reachable(true);
     let seen = mirror.next().await.expect("it works");
-    let [Difference::Gone(NodeId(1)), Difference::Gone(NodeId(3)), Difference::Damaged { error, .. }, Difference::Put(new)] = &seen[..] else {
+    let [Difference::Gone(NodeId(1)), Difference::Gone(NodeId(3)), Difference::Damaged { error, .. }, Difference::Put(new)] = &seen[..]
+    else {
         panic!("{seen:?}")
     };
     assert!(error.reason().contains("session/"), "{error}");

@@ -46,7 +46,8 @@ async fn prepare(catalog: &Catalog, fence: &Condition) -> Change {
 
 /// Whether the change has happened.
 fn happened(documents: &[Versioned<DatabaseName>]) -> bool {
-    let count = |database| documents.iter().filter(|d| d.value.database == DatabaseId(database) && d.value.name != "default").count() as i64;
+    let count =
+        |database| documents.iter().filter(|d| d.value.database == DatabaseId(database) && d.value.name != "default").count() as i64;
     match (count(1), count(2)) {
         (50, 0) => false,
         (added, 25) if added == DOCUMENTS - 50 => true,
