@@ -12,11 +12,11 @@ const DISTANCE_NS_PER_DIM: f64 = 0.3;
 /// A scan fetches in order: so much of that.
 const SCAN_SHARE: f64 = 0.6;
 /// A scan is exact: it is taken if it costs no more than so many times what a walk does.
-const SCAN_MAY_COST: f64 = 1.6;
+const SCAN_MAY_COST: f64 = 1.3;
 /// Looking whether a neighbour's neighbour matches and was seen.
 const TEST_NS: f64 = 6.0;
-/// New nodes that an expansion finds, per link of a node.
-const NEW_PER_LINK: f64 = 0.31;
+/// New nodes that an expansion finds, per square root of a node's links: the more links, the more of them lead back.
+const NEW_PER_ROOT_OF_LINKS: f64 = 1.8;
 /// Matches that a two-hop expansion finds new.
 const NEW_PER_TWO_HOPS: f64 = 6.0;
 /// A two-hop walk sees few neighbours of each node: it keeps so many times the candidates for the same recall.
@@ -98,7 +98,7 @@ impl Case {
         match strategy {
             Strategy::Scan => self.admitted as f64,
             Strategy::GraphTwoHop => self.hops(strategy) * NEW_PER_TWO_HOPS,
-            _ => self.hops(strategy) * self.degree_max as f64 * NEW_PER_LINK,
+            _ => self.hops(strategy) * (self.degree_max as f64).sqrt() * NEW_PER_ROOT_OF_LINKS,
         }
     }
 

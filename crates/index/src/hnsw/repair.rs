@@ -68,7 +68,7 @@ fn link_from(table: &mut Table, from: &[u32], lost: u32, in_degrees: &mut [u32])
     }
     for &node in from {
         let mut links = table.links(node).to_vec();
-        // The farthest link whose end has another way in.
+        // The last link, often a far one, whose end has another way in.
         if let Some(spare) = links.iter_mut().rev().find(|link| in_degrees[**link as usize] > 1 && **link != lost) {
             in_degrees[*spare as usize] -= 1;
             *spare = lost;

@@ -17,7 +17,7 @@ const CANCEL_EVERY: u64 = 64;
 pub(super) const ENTRIES: usize = 8;
 /// A two-hop expansion that finds fewer matches than this also walks on through rejected neighbours.
 const MATCHES_MIN: usize = 4;
-/// So many of them: the nearest, for links are stored nearest first.
+/// So many of them.
 const BRIDGES_MAX: usize = 8;
 
 /// A layer and a query.
