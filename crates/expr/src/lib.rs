@@ -8,7 +8,8 @@
 //! Invariants: no text makes it panic or overflow the stack, and everything it builds is bounded by [`TEXT_BYTES_MAX`] and [`NESTING_MAX`];
 //! numbers compare by value, integers with floats exactly; texts compare bytewise; a plan reads back equal from its stored form.
 //!
-//! Start at [`plan`] for what callers see, `parse` and `check` for the way in, [`predicate`] for what a plan is made of, `eval` for the way out.
+//! Start at [`plan`] for what callers see, `parse` and `check` for the way in, [`predicate`] for what a plan is made of, `eval` for the
+//! way out.
 
 mod arithmetic;
 mod check;

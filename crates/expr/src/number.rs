@@ -130,8 +130,10 @@ impl CompareOp {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Integers {
     /// The least.
+    #[serde(with = "wide")]
     pub low: i128,
     /// The greatest.
+    #[serde(with = "wide")]
     pub high: i128,
 }
 
@@ -174,7 +176,7 @@ impl Integers {
     /// The part of it between `low` and `high`, `None` if nothing is.
     pub fn within(self, low: i64, high: i64) -> Option<(i64, i64)> {
         let (low, high) = (self.low.max(low.into()), self.high.min(high.into()));
-        (low <= high).then(|| (low as i64, high as i64))
+        (low <= high).then_some((low as i64, high as i64))
     }
 
     /// The one `i64` in it.
@@ -269,6 +271,20 @@ pub(crate) mod bits {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
         u64::deserialize(deserializer).map(f64::from_bits)
+    }
+}
+
+/// Stores a wide integer as its upper and lower half: not every format, nor every way through serde, has 128 bits.
+mod wide {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+        ((value >> 64) as i64, *value as u64).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
+        let (upper, lower) = <(i64, u64)>::deserialize(deserializer)?;
+        Ok(i128::from(upper) << 64 | i128::from(lower))
     }
 }
 

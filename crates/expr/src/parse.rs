@@ -1,4 +1,4 @@
-//! Tokens to a tree, by precedence climbing: the grammar of `docs` is the table in [`level`].
+//! Tokens to a tree, by precedence climbing: how strongly operators bind is in [`level`].
 //!
 //! Not here: anything that needs a schema or the templates' values (`check`).
 //!

@@ -2,7 +2,7 @@
 //!
 //! Not here: types and fields (`check`), the text itself (nodes refer to it by [`Span`] for error texts).
 //!
-//! Invariants: a tree is at most [`NESTING_MAX`] high, so that walking and dropping it by recursion is safe; `and` and `or` chains are flat.
+//! Invariants: a tree is at most [`NESTING_MAX`] high, so that walking and dropping it by recursion is safe; chains of `and` and `or` are flat.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Rows that a plan keeps.
 //!
-//! Rows go through the whole tree in blocks of [`BLOCK_ROWS`], so that what tests read and write stays in the cache. Every node gets
-//! the rows that still matter as a mask and gives those of them for which it is true: `and` passes on what its members leave, `or` what they
-//! don't take, and a test looks at no other row. Unknown needs no bits of its own, see `predicate`.
+//! Rows go through the whole tree in blocks of [`BLOCK_ROWS`], so that what tests read and write stays in the cache. Every node gets the rows
+//! that still matter as a mask and gives those of them for which it is true: `and` passes on what its members leave, `or` what they don't
+//! take, and a test looks at no other row. Unknown needs no bits of its own, see `predicate`.
 //!
 //! Not here: threads (a caller splits [`Plan::evaluate_range`]), visibility of rows (candidates bring it).
 //!

@@ -36,6 +36,15 @@ const SEEDS: [&str; 24] = [
     "j[\"a\"] + 1 == 2 or j[\"a\"] % 2 == 0 or j[\"a\"] / 2 > 0.5",
 ];
 
+fn seeds() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&SEEDS[..])
+}
+
+/// Where, what, and with which byte.
+fn edits() -> impl Strategy<Value = (prop::sample::Index, u8, u8)> {
+    (any::<prop::sample::Index>(), 0u8..4, any::<u8>())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -51,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_filters(seed in prop::sample::select(&SEEDS[..]), edits in proptest::collection::vec((any::<prop::sample::Index>(), 0u8..4, any::<u8>()), 1..6)) {
+    fn mutated_filters(seed in seeds(), edits in proptest::collection::vec(edits(), 1..6)) {
         let mut bytes = seed.as_bytes().to_vec();
         for (at, kind, byte) in edits {
             let at = at.index(bytes.len().max(1));
@@ -70,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn spliced_filters(a in prop::sample::select(&SEEDS[..]), b in prop::sample::select(&SEEDS[..]), cut: prop::sample::Index, paste: prop::sample::Index) {
+    fn spliced_filters(a in seeds(), b in seeds(), cut: prop::sample::Index, paste: prop::sample::Index) {
         let (a, b) = (a.as_bytes(), b.as_bytes());
         expr::fuzz(&[&a[..cut.index(a.len())], &b[paste.index(b.len())..]].concat());
     }

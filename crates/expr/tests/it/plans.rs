@@ -97,12 +97,17 @@ fn stored_form() {
         let plan = plan(text);
         let stored = serde_json::to_string(&plan).expect("a plan has a stored form");
         assert_eq!(serde_json::from_str::<Plan>(&stored).expect("it reads back"), plan, "{text}");
+        let value = serde_json::to_value(&plan).expect("a plan goes through a value");
+        assert_eq!(serde_json::from_value::<Plan>(value).expect("it comes back"), plan, "{text}");
     }
     let damaged = [
         r#"{"nodes":[],"paths":[],"missing":"Unknown","points":null}"#,
         r#"{"nodes":[{"All":1}],"paths":[],"missing":"Unknown","points":null}"#,
         r#"{"nodes":[{"Constant":true},{"Constant":true}],"paths":[],"missing":"Unknown","points":null}"#,
-        r#"{"nodes":[{"Test":{"condition":{"Json":{"path":0,"check":"Exists"}},"negated":false}}],"paths":[],"missing":"Unknown","points":null}"#,
+        concat!(
+            r#"{"nodes":[{"Test":{"condition":{"Json":{"path":0,"check":"Exists"}},"negated":false}}],"#,
+            r#""paths":[],"missing":"Unknown","points":null}"#
+        ),
     ];
     for stored in damaged {
         assert!(serde_json::from_str::<Plan>(stored).is_err(), "{stored}");
