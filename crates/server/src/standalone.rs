@@ -217,13 +217,14 @@ fn served(coordinators: &Coordinators, nodes: &Nodes) -> Served {
     }
 }
 
-/// Takes up channels, waits until their logs are read, and serves what was served before.
+/// Removes what failed attempts left, takes up channels, waits until their logs are read, and serves what was served before.
 async fn recover(coordinators: &Coordinators, nodes: &Nodes, call: &Call, embedded: bool) -> Result<()> {
-    coordinators.data.assign_channels(call).await?;
-    nodes.data.ready(call).await?;
+    // Before anything is written: a file that a commit will name soon looks like one that nobody names.
     if embedded {
         coordinators.data.sweep_orphans().await?;
     }
+    coordinators.data.assign_channels(call).await?;
+    nodes.data.ready(call).await?;
     // What fails here is tried again by the loops; the rest is served meanwhile.
     for result in [coordinators.root.resume(call).await, coordinators.query.reconcile(call).await] {
         if let Err(error) = result {
