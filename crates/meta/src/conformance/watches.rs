@@ -124,11 +124,17 @@ async fn a_dropped_call_loses_nothing(subject: &dyn Subject) {
 async fn waits_for_what_is_to_come(subject: &dyn Subject) {
     let (world, meta) = (subject.world(), subject.connect());
     let first = put(meta.as_ref(), &key("future", "a"), "v").await;
-    let mut watch = open(&meta, "future/", Revision(first.0 + 2)).await;
-    put(meta.as_ref(), &key("future", "b"), "v").await;
-    let third = put(meta.as_ref(), &key("future", "c"), "v").await;
-    let heard = hear(world, &mut watch).await;
-    assert_eq!((heard.len(), heard[0].key(), heard[0].revision()), (1, &key("future", "c"), third), "what is below isn't heard");
+    let from = Revision(first.0 + 3);
+    let mut watch = open(&meta, "future/", from).await;
+    let mut expected = Vec::new();
+    for name in ["b", "c", "d", "e"] {
+        let revision = put(meta.as_ref(), &key("future", name), "v").await;
+        if revision >= from {
+            expected.push((key("future", name), Some("v".into()), revision));
+        }
+    }
+    let heard: Vec<_> = hear_changes(world, &mut watch, expected.len()).await.iter().map(describe).collect();
+    assert!(!heard.is_empty() && heard == expected, "what is below isn't heard: {heard:?}");
 }
 
 async fn told_of_compaction(subject: &dyn Subject) {

@@ -11,11 +11,21 @@ use meta::store::{Meta, MetaError, Revision, Transaction, Watch};
 
 use crate::relay::Relay;
 
-/// The endpoints; `None` where there is no etcd, which CI doesn't let pass.
+/// etcd for one test: they take turns, as one of them compacts all of it.
+struct Turn {
+    endpoints: Vec<String>,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
+}
+
+/// Waits for a turn; `None` where there is no etcd, which CI doesn't let pass.
 #[expect(clippy::print_stdout, reason = "a test says that it skips")]
-fn endpoints() -> Option<Vec<String>> {
+async fn turn() -> Option<Turn> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     match std::env::var("ELANUS_TEST_ETCD") {
-        Ok(endpoints) if !endpoints.is_empty() => Some(endpoints.split(',').map(str::to_owned).collect()),
+        Ok(endpoints) if !endpoints.is_empty() => {
+            let endpoints = endpoints.split(',').map(str::to_owned).collect();
+            Some(Turn { endpoints, _turn: TURN.lock().await })
+        }
         _ if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("CI has no etcd: ELANUS_TEST_ETCD isn't set"),
         _ => {
             println!("skipped: no etcd");
@@ -68,7 +78,8 @@ impl Subject for Etcd {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conforms() {
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     let options = options(&world, endpoints);
     conformance::check(&Etcd { world, options }).await;
@@ -76,7 +87,8 @@ async fn conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_lie_below_the_root_path_and_nothing_else_is_seen() {
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     let options = options(&world, endpoints.clone());
     let meta = EtcdMeta::new(&world, options.clone()).expect("the options are right");
@@ -93,7 +105,8 @@ async fn keys_lie_below_the_root_path_and_nothing_else_is_seen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_values_are_listed_in_smaller_pages() {
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     let meta = EtcdMeta::new(&world, options(&world, endpoints)).expect("the options are right");
     for i in 0..72 {
@@ -109,7 +122,8 @@ async fn long_values_are_listed_in_smaller_pages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_where_nobody_listens_is_passed_over() {
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback works");
@@ -148,7 +162,8 @@ async fn put(meta: &EtcdMeta, key: &str) -> Revision {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_goes_on_after_its_connection_broke() {
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     let relay = Relay::start(&world.tasks, &endpoints[0]).await;
     let direct = options(&world, endpoints);
@@ -173,7 +188,8 @@ async fn a_watch_goes_on_after_its_connection_broke() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_falls_silent_is_left() {
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     let (silent, other) = (Relay::start(&world.tasks, &endpoints[0]).await, Relay::start(&world.tasks, &endpoints[0]).await);
     let options = EtcdOptions {
@@ -210,7 +226,8 @@ async fn speaks_tls_and_authenticates() {
         println!("skipped: no etcd with TLS or users");
         return;
     }
-    let Some(endpoints) = endpoints() else { return };
+    let Some(turn) = turn().await else { return };
+    let endpoints = turn.endpoints.clone();
     let world = World::real();
     let mut options = options(&world, endpoints);
     options.tls = tls.map(|directory| {
