@@ -373,26 +373,16 @@ fn check_dynamic(text: &str, schema: &Schema) -> Result<(), Dynamic> {
 
 /// Keys as a column's values.
 ///
-/// # Panics
-/// If keys are of different types: a filter was checked against one primary key.
-pub fn keys<'a>(keys: impl Iterator<Item = &'a Key> + Clone, data_type: DataType) -> Values {
-    match data_type {
-        DataType::VarChar => Values::VarChar(
-            keys.map(|key| match key {
-                Key::String(text) => text.as_ref(),
-                Key::Int(_) => panic!("keys of one primary key have one type"),
-            })
-            .collect(),
-        ),
-        _ => Values::Int64(
-            keys.map(|key| match key {
-                Key::Int(number) => *number,
-                Key::String(_) => panic!("keys of one primary key have one type"),
-            })
-            .collect::<Vec<i64>>()
-            .into(),
-        ),
+/// # Errors
+/// A key of another type than the primary key's: whoever gave it is broken.
+pub fn keys<'a>(keys: impl Iterator<Item = &'a Key>, data_type: DataType) -> Result<Values> {
+    let wrong = |key: &Key| Error::internal(format!("{key} isn't a key of type {data_type}"));
+    if data_type == DataType::VarChar {
+        let text = |key: &'a Key| if let Key::String(text) = key { Ok(text.as_ref()) } else { Err(wrong(key)) };
+        return Ok(Values::VarChar(keys.map(text).collect::<Result<Vec<&str>>>()?.into_iter().collect()));
     }
+    let number = |key: &Key| if let Key::Int(number) = key { Ok(*number) } else { Err(wrong(key)) };
+    Ok(Values::Int64(keys.map(number).collect::<Result<Vec<i64>>>()?.into()))
 }
 
 #[cfg(test)]

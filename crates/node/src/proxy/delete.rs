@@ -81,7 +81,7 @@ async fn prepare(
     }
     let primary = schema.primary();
     if let Some(named) = plan.named_keys(primary.id) {
-        let keys = Column::new(ROW_ID_FIELD, columns::keys(named.keys.iter(), primary.data_type));
+        let keys = Column::new(ROW_ID_FIELD, columns::keys(named.keys.iter(), primary.data_type)?);
         return Ok(by_keys(collection, partition, &keys, named.given));
     }
     let reading = Reading {

@@ -12,6 +12,7 @@ use types::column::{Column, Values};
 use types::schema::Field;
 use types::time::Timestamp;
 use types::value::{Key, KeyRef};
+use types::{Error, Result};
 
 /// A row of some shard's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,11 +128,21 @@ pub fn rows(parts: &[QueryResponse], primary: types::id::FieldId, offset: usize,
 }
 
 /// The values of one field at `picks`.
-pub fn gather(batches: &[&Batch], field: &Field, picks: &[Pick]) -> Column {
+///
+/// # Errors
+/// A part that lacks a row's value: its node is broken.
+pub fn gather(batches: &[&Batch], field: &Field, picks: &[Pick]) -> Result<Column> {
     let columns: Vec<Option<&Column>> = batches.iter().map(|batch| batch.column(field.id).filter(|column| column.rows() > 0)).collect();
     let present: Vec<&Column> = columns.iter().copied().flatten().collect();
     if present.is_empty() || picks.is_empty() {
-        return Column::new(field.id, Values::empty(field.data_type, field.dimension.unwrap_or(0) as usize));
+        if let Some(pick) = picks.first() {
+            return Err(lacking(field, pick));
+        }
+        return Ok(Column::new(field.id, Values::empty(field.data_type, field.dimension.unwrap_or(0) as usize)));
+    }
+    let is_there = |pick: &&Pick| columns[pick.part].is_some_and(|column| pick.row < column.rows());
+    if let Some(pick) = picks.iter().find(|pick| !is_there(pick)) {
+        return Err(lacking(field, pick));
     }
     // Where the rows of each part begin when all are put one after the other.
     let mut starts = Vec::with_capacity(columns.len());
@@ -142,12 +153,16 @@ pub fn gather(batches: &[&Batch], field: &Field, picks: &[Pick]) -> Column {
     }
     let places: Vec<u32> = picks.iter().map(|pick| (starts[pick.part] + pick.row) as u32).collect();
     let is_all = places.len() == total && places.iter().enumerate().all(|(i, &place)| i == place as usize);
-    match (&present[..], is_all) {
+    Ok(match (&present[..], is_all) {
         ([only], true) => (*only).clone(),
         ([only], false) => only.take(&places),
         (_, true) => Column::concat(&present),
         (_, false) => Column::concat(&present).take(&places),
-    }
+    })
+}
+
+fn lacking(field: &Field, pick: &Pick) -> Error {
+    Error::internal(format!("part {} of an answer lacks row {} of field {}", pick.part, pick.row, field.name))
 }
 
 #[cfg(test)]
@@ -191,7 +206,7 @@ mod tests {
             let expected: Vec<Key> = keys.iter().map(|&key| Key::Int(key)).collect();
             assert_eq!((&merged.keys, &merged.counts[..]), (&expected, counts), "{offset} {limit}");
             let batches: Vec<&Batch> = parts.iter().map(|part| &part.rows).collect();
-            assert_eq!(gather(&batches, &field(), &merged.picks).values, Values::Int64(keys.to_vec().into()));
+            assert_eq!(gather(&batches, &field(), &merged.picks).expect("every row").values, Values::Int64(keys.to_vec().into()));
         };
         check(0, 10, &[4, 5, 7, 9, 8, 1], &[5, 1]);
         check(0, 2, &[4, 5, 1], &[2, 1]);
@@ -214,12 +229,17 @@ mod tests {
         let batches: Vec<&Batch> = parts.iter().map(|part| &part.rows).collect();
         let check = |offset, limit, keys: &[i64]| {
             let picks = rows(&parts, KEY, offset, limit);
-            assert_eq!(gather(&batches, &field(), &picks).values, Values::Int64(keys.to_vec().into()), "{offset} {limit:?}");
+            let gathered = gather(&batches, &field(), &picks).expect("every row");
+            assert_eq!(gathered.values, Values::Int64(keys.to_vec().into()), "{offset} {limit:?}");
         };
         check(0, None, &[1, 2, 4, 5, 6]);
         check(1, Some(2), &[2, 4]);
         check(5, Some(2), &[]);
         assert_eq!(rows(&parts, KEY, 2, Some(1)), [Pick { part: 1, row: 1 }], "the younger of two rows with one key");
-        assert_eq!(gather(&[], &field(), &[]).values.data_type(), DataType::Int64);
+        assert_eq!(gather(&[], &field(), &[]).map(|column| column.values.data_type()), Ok(DataType::Int64));
+        assert!(
+            gather(&batches, &field(), &[Pick { part: 2, row: 0 }]).is_err()
+                && gather(&batches, &field(), &[Pick { part: 0, row: 3 }]).is_err()
+        );
     }
 }

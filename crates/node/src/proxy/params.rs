@@ -163,7 +163,9 @@ fn index_params(text: &str) -> Result<Map<String, Value>> {
 fn check_range(index: &Map<String, Value>) -> Result<()> {
     match (index.contains_key("range_filter"), index.contains_key("radius")) {
         (true, false) => Err(Error::invalid("range_filter requires radius to be set")),
-        _ => Ok(()),
+        // A search that ignored it would answer with rows that are too far.
+        (_, true) => Err(Error::new(Code::UNSUPPORTED, "radius is not supported: unsupported operation")),
+        (false, false) => Ok(()),
     }
 }
 
@@ -256,6 +258,8 @@ mod tests {
         }
         let grouped = of_search(&pairs(&[("topk", "1"), ("group_by_field", "x")]), &Limits::default());
         assert_eq!(grouped.expect_err("not supported").code(), Code::UNSUPPORTED);
+        let range = of_search(&pairs(&[("topk", "1"), ("params", r#"{"radius": 1}"#)]), &Limits::default());
+        assert_eq!(range.expect_err("not supported").code(), Code::UNSUPPORTED);
         assert_eq!(of_search(&pairs(&[("topk", "99999"), ("iterator", "True")]), &Limits::default()).map(|p| p.limit), Ok(16_384));
     }
 

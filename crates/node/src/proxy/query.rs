@@ -79,7 +79,7 @@ fn render(schema: &Schema, output: &Output, parts: &[QueryResponse], (params, li
     let mut bytes = 0;
     for id in &output.fields {
         let field = schema.field_by_id(*id).ok_or_else(|| Error::internal(format!("output of an unknown field {id}")))?;
-        let column = merge::gather(&batches, field, &picks);
+        let column = merge::gather(&batches, field, &picks)?;
         bytes += column.values.bytes();
         if bytes > limits.output_bytes {
             return Err(Error::invalid(format!("query results exceed the maxOutputSize Limit {}", limits.output_bytes)));

@@ -19,7 +19,7 @@ use super::limits::Limits;
 use super::output::Output;
 use super::params::{self, SearchParams};
 use super::read::{Freshness, Reading, check_iteration};
-use super::{Proxy, filter, merge, partition, results, status, write};
+use super::{Proxy, columns, filter, merge, partition, results, status, write};
 
 /// Search.
 pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) -> Result<m::SearchResults> {
@@ -204,7 +204,7 @@ impl Rendering<'_> {
         let mut bytes = 0;
         for id in &self.output.fields {
             let field = self.schema.field_by_id(*id).ok_or_else(|| Error::internal(format!("output of an unknown field {id}")))?;
-            let column = merge::gather(&batches, field, &hits.picks);
+            let column = merge::gather(&batches, field, &hits.picks)?;
             bytes += column.values.bytes();
             if bytes > self.limits.output_bytes {
                 return Err(Error::invalid(format!("search results exceed the maxOutputSize Limit {}", self.limits.output_bytes)));
@@ -212,7 +212,7 @@ impl Rendering<'_> {
             fields_data.push(results::field_data(field, column, self.output.keys.as_ref())?);
         }
         let primary = self.schema.primary();
-        let keys = super::columns::keys(hits.keys.iter(), primary.data_type);
+        let keys = columns::keys(hits.keys.iter(), primary.data_type)?;
         Ok(SearchResultData {
             num_queries: self.queries as i64,
             top_k: hits.counts.last().map_or(0, |&count| count as i64),
