@@ -26,8 +26,6 @@ class Server:
 
     def __init__(self, environment: dict[str, str] | None = None):
         self.directory = tempfile.mkdtemp(prefix="elanus-sdk-")
-        self.port = free_port()
-        self.metrics_port = free_port()
         self.environment = environment or {}
         self.process: subprocess.Popen | None = None
         self.start()
@@ -37,7 +35,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> float:
-        """Starts the server and returns the seconds until it said that it is ready."""
+        """Starts the server and returns the seconds until it said that it is ready.
+
+        Each start takes new ports: an SDK that saw the last one die would wait before it tries the same again.
+        """
+        self.port, self.metrics_port = free_port(), free_port()
         environment = os.environ | {
             "PROXY_PORT": str(self.port),
             "METRICS_PORT": str(self.metrics_port),

@@ -112,7 +112,7 @@ pub struct CheckpointPointer {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum ManifestEdit {
     /// What a data node wrote of the growing rows and deletes, up to a position.
-    Flush(FlushEdit),
+    Flush(Box<FlushEdit>),
     /// An index of a segment was built.
     AddIndex {
         /// Of which segment.

@@ -133,14 +133,7 @@ pub struct Growing {
 impl Growing {
     /// No rows; keys are in the column of `key_field`.
     pub fn new(key_field: FieldId) -> Self {
-        Self {
-            key_field,
-            chunks: Vec::new(),
-            next_row: 0,
-            rows_of_key: HashMap::default(),
-            deaths: Arc::default(),
-            bytes: 0,
-        }
+        Self { key_field, chunks: Vec::new(), next_row: 0, rows_of_key: HashMap::default(), deaths: Arc::default(), bytes: 0 }
     }
 
     /// Bytes of column values.
@@ -193,7 +186,8 @@ impl Growing {
         for &row in self.rows_of_key.get(&entry.key).into_iter().flatten() {
             let chunk = self.chunk_of(row);
             let offset = (row - chunk.first_row) as usize;
-            if chunk.timestamps[offset] < entry.kills_below && entry.partition.is_none_or(|partition| partition == chunk.partitions[offset]) {
+            if chunk.timestamps[offset] < entry.kills_below && entry.partition.is_none_or(|partition| partition == chunk.partitions[offset])
+            {
                 self.deaths.record(row, entry.effective);
             }
         }

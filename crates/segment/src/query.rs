@@ -65,11 +65,7 @@ pub fn rows(version: &Version, query: &Query<'_>, limit: Option<usize>, pool: &C
         let mut found: Vec<Row> = rows
             .iter()
             .enumerate()
-            .map(|(at, &row)| Row {
-                key: keys.key(at).to_key(),
-                timestamp: parts[i].timestamp(row),
-                place: Place { part: i as u32, row },
-            })
+            .map(|(at, &row)| Row { key: keys.key(at).to_key(), timestamp: parts[i].timestamp(row), place: Place { part: i as u32, row } })
             .collect();
         found.sort_unstable_by(before);
         if let Some(limit) = limit {

@@ -245,7 +245,13 @@ impl Shard {
     /// # Panics
     /// If the shard hasn't applied as much as the manifest holds: the caller waits for that.
     pub fn adopt(&mut self, base: &Base, sealed: Vec<Arc<Sealed>>) -> Result<()> {
-        assert!(base.flushed.clock <= self.clock, "shard {} adopts a manifest at {} with its own clock at {}", self.id, base.flushed.clock, self.clock);
+        assert!(
+            base.flushed.clock <= self.clock,
+            "shard {} adopts a manifest at {} with its own clock at {}",
+            self.id,
+            base.flushed.clock,
+            self.clock
+        );
         if base.version < self.manifest {
             return Ok(());
         }

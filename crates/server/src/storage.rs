@@ -11,9 +11,9 @@ use meta::etcd::{EtcdMeta, EtcdOptions};
 use meta::redb::{RedbMeta, RedbOptions};
 use meta::store::{Meta, MetaError};
 use store::object::Store;
+use store::object::StoreError;
 use store::object::local::LocalStore;
 use store::object::s3::{S3Options, S3Store};
-use store::object::StoreError;
 use types::{Code, Error, Result};
 use wal::embedded::EmbeddedLog;
 use wal::kafka::{KafkaConfig, KafkaLog, KafkaSecurity};
@@ -52,7 +52,11 @@ async fn open_meta(world: &World, config: &Config, backend: &MetaBackend) -> Res
     match backend {
         MetaBackend::Embedded(file) => {
             let directory = file.parent().ok_or_else(|| Error::invalid(format!("{} is no file for metadata", file.display())))?;
-            Ok(Arc::new(RedbMeta::open(world, directory, RedbOptions { cache_bytes: META_CACHE_BYTES, ..RedbOptions::default() }).await.map_err(failed)?))
+            Ok(Arc::new(
+                RedbMeta::open(world, directory, RedbOptions { cache_bytes: META_CACHE_BYTES, ..RedbOptions::default() })
+                    .await
+                    .map_err(failed)?,
+            ))
         }
         MetaBackend::Etcd => {
             let etcd = &config.etcd;
@@ -96,9 +100,9 @@ async fn open_log(world: &World, config: &Config, backend: &LogBackend) -> Resul
     match backend {
         LogBackend::Embedded(directory) => Ok(Arc::new(EmbeddedLog::open(world, directory).await.map_err(named)?)),
         LogBackend::Kafka => Ok(Arc::new(KafkaLog::connect(world, kafka(config)).await.map_err(named)?)),
-        LogBackend::Pulsar | LogBackend::Objects => Err(Error::invalid(
-            "mq.type: this version keeps the log in files of its own (rocksmq) or in Kafka (kafka); set one of them",
-        )),
+        LogBackend::Pulsar | LogBackend::Objects => {
+            Err(Error::invalid("mq.type: this version keeps the log in files of its own (rocksmq) or in Kafka (kafka); set one of them"))
+        }
     }
 }
 

@@ -35,7 +35,8 @@ const ASSIGNMENTS_MAX: usize = 24;
 
 /// Carries the plan out: one new process epoch for all channels that move now.
 pub(super) async fn channels(context: &Context, call: &Call) -> Result<()> {
-    let all: Vec<ChannelName> = (0..context.settings.channels).map(|n| ChannelName::numbered(&context.settings.channel_prefix, n)).collect();
+    let all: Vec<ChannelName> =
+        (0..context.settings.channels).map(|n| ChannelName::numbered(&context.settings.channel_prefix, n)).collect();
     let assigned = context.view.read(|loaded| loaded.assignments.clone());
     let current = assigned.iter().map(|(channel, found)| (channel.clone(), found.value.node)).collect();
     let members = context.members.read().data_nodes.clone();
@@ -71,7 +72,8 @@ mod tests {
     #[test]
     fn live_assignments_stay_and_orphans_are_spread() {
         let channels: Vec<ChannelName> = (0..5).map(|n| ChannelName::numbered("p", n)).collect();
-        let assigned = BTreeMap::from([(channels[0].clone(), NodeId(1)), (channels[1].clone(), NodeId(1)), (channels[2].clone(), NodeId(9))]);
+        let assigned =
+            BTreeMap::from([(channels[0].clone(), NodeId(1)), (channels[1].clone(), NodeId(1)), (channels[2].clone(), NodeId(9))]);
         let moves = plan(&channels, &assigned, &[NodeId(1), NodeId(2)]);
         let nodes: Vec<i64> = moves.iter().map(|(_, node)| node.0).collect();
         assert_eq!((moves.len(), nodes), (3, vec![2, 2, 1]));

@@ -101,7 +101,12 @@ mod tests {
     use super::*;
 
     fn flushed(at: u64) -> Flushed {
-        Flushed { position: Position::from_u64(LogId(1), at), epoch: Epoch { process: 1, attempt: 0 }, number: at, clock: Timestamp(at * 10) }
+        Flushed {
+            position: Position::from_u64(LogId(1), at),
+            epoch: Epoch { process: 1, attempt: 0 },
+            number: at,
+            clock: Timestamp(at * 10),
+        }
     }
 
     fn object(name: &str) -> ObjectRef {
@@ -138,6 +143,10 @@ mod tests {
         }
     }
 
+    fn flushed_edit(flush: FlushEdit) -> ManifestEdit {
+        ManifestEdit::Flush(Box::new(flush))
+    }
+
     fn start() -> Manifest {
         Manifest::created(ShardId::new(CollectionId(1), 0), Schema { version: 1, fields: Vec::new() }, flushed(1))
     }
@@ -148,22 +157,22 @@ mod tests {
 
     #[test]
     fn of_two_flushes_of_one_range_one_wins() {
-        let first = edit(&start(), ManifestEdit::Flush(flush(1, 5, vec![segment(9, 1, (20, 30))]))).manifest;
+        let first = edit(&start(), flushed_edit(flush(1, 5, vec![segment(9, 1, (20, 30))]))).manifest;
         assert_eq!((first.version, first.segments.len(), first.flushed), (2, 1, flushed(5)));
-        let error = apply(&first, &ManifestEdit::Flush(flush(1, 4, vec![segment(10, 1, (20, 30))]))).err().expect("the range is flushed");
+        let error = apply(&first, &flushed_edit(flush(1, 4, vec![segment(10, 1, (20, 30))]))).err().expect("the range is flushed");
         assert_eq!(error.code(), Code::UNSUPPORTED);
-        let second = edit(&first, ManifestEdit::Flush(flush(5, 8, vec![segment(3, 1, (60, 70))]))).manifest;
+        let second = edit(&first, flushed_edit(flush(5, 8, vec![segment(3, 1, (60, 70))]))).manifest;
         assert_eq!(second.segments.iter().map(|segment| segment.id.0).collect::<Vec<_>>(), [3, 9]);
     }
 
     #[test]
     fn what_is_dead_as_a_whole_becomes_garbage() {
-        let manifest = edit(&start(), ManifestEdit::Flush(flush(1, 5, vec![segment(2, 1, (20, 30)), segment(3, 7, (20, 30))]))).manifest;
+        let manifest = edit(&start(), flushed_edit(flush(1, 5, vec![segment(2, 1, (20, 30)), segment(3, 7, (20, 30))]))).manifest;
         let truncate = FlushEdit { truncated: Truncated { generation: 1, timestamp: Timestamp(60) }, ..flush(5, 6, Vec::new()) };
         let drop_partition = FlushEdit { dropped_partitions: [PartitionId(7)].into(), ..flush(5, 6, Vec::new()) };
         let drop = FlushEdit { state: ShardState::Dropped, ..flush(5, 6, Vec::new()) };
         for (flush, left, objects) in [(truncate, 0, 6), (drop_partition, 1, 3), (drop, 0, 6)] {
-            let edited = edit(&manifest, ManifestEdit::Flush(flush));
+            let edited = edit(&manifest, flushed_edit(flush));
             assert_eq!((edited.manifest.segments.len(), edited.garbage.len()), (left, objects));
         }
     }
@@ -177,13 +186,13 @@ mod tests {
             kills_below_max: Timestamp(45),
         };
         let with = |segment| FlushEdit { deletes: Some(deletes.clone()), ..flush(1, 5, vec![segment]) };
-        assert_eq!(edit(&start(), ManifestEdit::Flush(with(segment(2, 1, (20, 30))))).manifest.deletes.len(), 1);
-        assert_eq!(edit(&start(), ManifestEdit::Flush(with(segment(2, 1, (46, 50))))).manifest.deletes.len(), 0);
+        assert_eq!(edit(&start(), flushed_edit(with(segment(2, 1, (20, 30))))).manifest.deletes.len(), 1);
+        assert_eq!(edit(&start(), flushed_edit(with(segment(2, 1, (46, 50))))).manifest.deletes.len(), 0);
     }
 
     #[test]
     fn indexes_come_and_go() {
-        let manifest = edit(&start(), ManifestEdit::Flush(flush(1, 5, vec![segment(2, 1, (20, 30))]))).manifest;
+        let manifest = edit(&start(), flushed_edit(flush(1, 5, vec![segment(2, 1, (20, 30))]))).manifest;
         let file = IndexFile { index: IndexId(4), field: FieldId(101), object: object("index/1/2/4/a") };
         let add = ManifestEdit::AddIndex { segment: SegmentId(2), file };
         let indexed = edit(&manifest, add.clone()).manifest;

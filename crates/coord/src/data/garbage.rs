@@ -71,8 +71,11 @@ pub(super) async fn sweep_orphans(context: &Context, live: &[Arc<Manifest>]) -> 
         let buried = loaded.tombstones.values().flat_map(|tombstone| tombstone.value.objects.clone());
         manifests.chain(checkpoints).chain(buried).collect::<BTreeSet<String>>()
     });
-    let named: BTreeSet<&str> =
-        named.iter().map(String::as_str).chain(live.iter().flat_map(|manifest| manifest.objects().map(|object| object.name.as_str()))).collect();
+    let named: BTreeSet<&str> = named
+        .iter()
+        .map(String::as_str)
+        .chain(live.iter().flat_map(|manifest| manifest.objects().map(|object| object.name.as_str())))
+        .collect();
     for prefix in ["manifest", "segment", "delete", "index", "checkpoint"] {
         for object in context.store.list(prefix).await.map_err(StoreError::into_error)? {
             if !named.contains(object.name.as_str()) {

@@ -64,7 +64,10 @@ impl Manifests {
         let current = self.current(shard).await?;
         let (found, _) = self.shard(shard)?;
         if found.value.version() != current.version {
-            return Err(Error::new(Code::UNSUPPORTED, format!("the manifest of shard {shard} moved at the same time: unsupported operation")));
+            return Err(Error::new(
+                Code::UNSUPPORTED,
+                format!("the manifest of shard {shard} moved at the same time: unsupported operation"),
+            ));
         }
         let Some(edited) = edit::apply(&current, edit)? else { return self.pointer(shard) };
         let manifest = edited.manifest;

@@ -14,9 +14,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 use meta::catalog::model::{self, Checkpoint, ObjectPointer};
 use role::Call;
-use role::data::{
-    CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Route, SegmentInfo,
-};
+use role::data::{CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Route, SegmentInfo};
 use store::manifest::Manifest;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::time::Timestamp;
@@ -181,7 +179,8 @@ impl DataCoord for Data {
             // Growing rows first: those that are flushed in between are counted twice rather than not at all, and the next call is right.
             let growing = self.sequencer(&channel)?.growing_rows(call, shard).await?;
             let manifest = self.manifests.current(shard).await?;
-            let sealed = manifest.segments.iter().flat_map(|segment| segment.partitions.iter().map(|part| (part.partition, u64::from(part.rows))));
+            let sealed =
+                manifest.segments.iter().flat_map(|segment| segment.partitions.iter().map(|part| (part.partition, u64::from(part.rows))));
             for (partition, count) in sealed.chain(growing) {
                 *rows.entry(partition).or_insert(0) += count;
             }

@@ -26,7 +26,12 @@ fn is_small(segment: &Segment, rows_min: u64) -> bool {
 }
 
 /// How far a definition is built.
-pub fn status(manifests: &[Arc<Manifest>], definition: IndexDefinition, rows_min: u64, failures: &BTreeMap<IndexId, String>) -> IndexStatus {
+pub fn status(
+    manifests: &[Arc<Manifest>],
+    definition: IndexDefinition,
+    rows_min: u64,
+    failures: &BTreeMap<IndexId, String>,
+) -> IndexStatus {
     let segments = || manifests.iter().flat_map(|manifest| &manifest.segments);
     let total_rows = segments().map(|segment| u64::from(segment.rows)).sum();
     let done = segments().filter(|segment| segment.index(definition.id).is_some() || is_small(segment, rows_min));
@@ -45,7 +50,8 @@ pub fn is_known(there: &[IndexDefinition], wanted: &IndexDefinition) -> Result<b
             if definition.name != wanted.name {
                 return Err(Error::invalid("CreateIndex failed: creating multiple indexes on same field is not supported"));
             }
-            let same = definition.index_type == wanted.index_type && definition.metric == wanted.metric && definition.params == wanted.params;
+            let same =
+                definition.index_type == wanted.index_type && definition.metric == wanted.metric && definition.params == wanted.params;
             return if same { Ok(true) } else { Err(distinct()) };
         }
         if definition.name == wanted.name {
@@ -87,6 +93,9 @@ mod tests {
         check(definition("b", 102, "FLAT"), Ok(false));
         check(definition("a", 101, "HNSW"), Err("at most one distinct index is allowed per field: invalid parameter"));
         check(definition("a", 102, "FLAT"), Err("at most one distinct index is allowed per field: invalid parameter"));
-        check(definition("b", 101, "FLAT"), Err("CreateIndex failed: creating multiple indexes on same field is not supported: invalid parameter"));
+        check(
+            definition("b", 101, "FLAT"),
+            Err("CreateIndex failed: creating multiple indexes on same field is not supported: invalid parameter"),
+        );
     }
 }

@@ -175,6 +175,8 @@ impl QueryCoord for Query {
         let served = self.served.lock();
         let of_collection = served.range(ShardId::new(collection, 0)..=ShardId::new(collection, u16::MAX));
         let serving = of_collection.filter(|(_, served)| served.failure.is_none());
-        Ok(serving.map(|(shard, Served { member, .. })| Leader { shard: *shard, node: member.node, address: member.address.clone() }).collect())
+        Ok(serving
+            .map(|(shard, Served { member, .. })| Leader { shard: *shard, node: member.node, address: member.address.clone() })
+            .collect())
     }
 }

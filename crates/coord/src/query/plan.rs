@@ -57,7 +57,13 @@ mod tests {
     use super::*;
 
     fn request(index: u16) -> ServeShard {
-        ServeShard { shard: ShardId::new(CollectionId(1), index), channel: ChannelName::from("c"), partitions: None, indexes: Vec::new(), manifest: 1 }
+        ServeShard {
+            shard: ShardId::new(CollectionId(1), index),
+            channel: ChannelName::from("c"),
+            partitions: None,
+            indexes: Vec::new(),
+            manifest: 1,
+        }
     }
 
     fn member(node: i64) -> Member {

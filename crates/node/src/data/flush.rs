@@ -30,7 +30,7 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
     let rows = set.rows();
     let edit = write(node, set).await?;
     let dropped = edit.state == store::manifest::ShardState::Dropped;
-    node.parts.coordinator.edit_manifest(&call, id, ManifestEdit::Flush(edit)).await?;
+    node.parts.coordinator.edit_manifest(&call, id, ManifestEdit::Flush(Box::new(edit))).await?;
     if dropped {
         channel.remove(id);
         node.turns.lock().remove(&id);

@@ -24,13 +24,11 @@ use super::stream::open_stream;
 use super::wire::{Json, Wire, result};
 use crate::Call;
 use crate::data::{
-    CheckpointPointer, DataCoord, DataNode, FlushStarted, CurrentManifest, ManifestEdit, Placed, Route, SegmentInfo, WriteStream,
+    CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Placed, Route, SegmentInfo, WriteStream,
 };
 use crate::index::{BuildTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
 use crate::proxy::Proxy;
-use crate::query::{
-    Leader, LoadState, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse, ServeShard,
-};
+use crate::query::{Leader, LoadState, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse, ServeShard};
 use crate::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 
 /// Connections to one peer: one carries some 30,000 calls a second, so a few are used in turn.
@@ -83,7 +81,12 @@ impl Peer {
     }
 
     /// One call: `send` picks service and method.
-    async fn call<A: Wire, T: Wire>(&self, call: &Call, arguments: A, send: impl AsyncFnOnce(Channel, Request<CallRequest>) -> Sent) -> Result<T> {
+    async fn call<A: Wire, T: Wire>(
+        &self,
+        call: &Call,
+        arguments: A,
+        send: impl AsyncFnOnce(Channel, Request<CallRequest>) -> Sent,
+    ) -> Result<T> {
         let left_ms = call.left(&self.world).as_millis() as u64;
         let request = CallRequest { request_id: call.request.to_string(), left_ms, arguments: Some(arguments.pack()) };
         let sent = async {
@@ -109,9 +112,7 @@ pub(super) use client;
 /// `self.call(…)` of one method.
 macro_rules! remote {
     ($self:ident, $call:ident, $module:ident :: $client:ident . $method:ident ( $arguments:expr )) => {
-        $self
-            .call($call, $arguments, async |channel, request| client!(channel, $module, $client).$method(request).await)
-            .await
+        $self.call($call, $arguments, async |channel, request| client!(channel, $module, $client).$method(request).await).await
     };
 }
 

@@ -100,9 +100,10 @@ impl<R: ?Sized> Adapter<R> {
 #[tonic::async_trait]
 impl wire_proto::root_coord_server::RootCoord for Adapter<dyn RootCoord> {
     async fn create_collection(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(wish): Json<CreateCollection>| async move {
-            role.create_collection(&call, wish).await.map(Json)
-        })
+        self.answer(
+            request,
+            |role, call, Json(wish): Json<CreateCollection>| async move { role.create_collection(&call, wish).await.map(Json) },
+        )
         .await
     }
 
@@ -114,11 +115,13 @@ impl wire_proto::root_coord_server::RootCoord for Adapter<dyn RootCoord> {
     }
 
     async fn collection(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(which): Json<CollectionRef>| async move { role.collection(&call, &which).await.map(Json) }).await
+        self.answer(request, |role, call, Json(which): Json<CollectionRef>| async move { role.collection(&call, &which).await.map(Json) })
+            .await
     }
 
     async fn collections(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(database): Json<String>| async move { role.collections(&call, &database).await.map(Json) }).await
+        self.answer(request, |role, call, Json(database): Json<String>| async move { role.collections(&call, &database).await.map(Json) })
+            .await
     }
 
     async fn create_partition(&self, request: Request<CallRequest>) -> Answer {
@@ -148,14 +151,16 @@ impl wire_proto::root_coord_server::RootCoord for Adapter<dyn RootCoord> {
     }
 
     async fn register_proxy(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(address): Json<String>| async move { role.register_proxy(&call, &address).await.map(Json) }).await
+        self.answer(request, |role, call, Json(address): Json<String>| async move { role.register_proxy(&call, &address).await.map(Json) })
+            .await
     }
 }
 
 #[tonic::async_trait]
 impl wire_proto::proxy_server::Proxy for Adapter<dyn Proxy> {
     async fn invalidate(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(changed): Json<Changed>| async move { role.invalidate(&call, &changed).await.map(Json) }).await
+        self.answer(request, |role, call, Json(changed): Json<Changed>| async move { role.invalidate(&call, &changed).await.map(Json) })
+            .await
     }
 }
 
@@ -170,8 +175,10 @@ impl wire_proto::data_coord_server::DataCoord for Adapter<dyn DataCoord> {
     }
 
     async fn shards_of_channel(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(channel): Json<ChannelName>| async move { role.shards_of_channel(&call, &channel).await.map(Json) })
-            .await
+        self.answer(request, |role, call, Json(channel): Json<ChannelName>| async move {
+            role.shards_of_channel(&call, &channel).await.map(Json)
+        })
+        .await
     }
 
     async fn edit_manifest(&self, request: Request<CallRequest>) -> Answer {
@@ -189,11 +196,16 @@ impl wire_proto::data_coord_server::DataCoord for Adapter<dyn DataCoord> {
     }
 
     async fn checkpoint(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(channel): Json<ChannelName>| async move { role.checkpoint(&call, &channel).await.map(Json) }).await
+        self.answer(request, |role, call, Json(channel): Json<ChannelName>| async move { role.checkpoint(&call, &channel).await.map(Json) })
+            .await
     }
 
     async fn flush(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move { role.flush(&call, collection).await.map(Json) }).await
+        self.answer(
+            request,
+            |role, call, Json(collection): Json<CollectionId>| async move { role.flush(&call, collection).await.map(Json) },
+        )
+        .await
     }
 
     async fn is_flushed(&self, request: Request<CallRequest>) -> Answer {
@@ -204,19 +216,27 @@ impl wire_proto::data_coord_server::DataCoord for Adapter<dyn DataCoord> {
     }
 
     async fn segments(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move { role.segments(&call, collection).await.map(Json) })
-            .await
+        self.answer(
+            request,
+            |role, call, Json(collection): Json<CollectionId>| async move { role.segments(&call, collection).await.map(Json) },
+        )
+        .await
     }
 
     async fn statistics(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move { role.statistics(&call, collection).await.map(Json) })
-            .await
+        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move {
+            role.statistics(&call, collection).await.map(Json)
+        })
+        .await
     }
 }
 
 #[tonic::async_trait]
 impl wire_proto::data_node_server::DataNode for Adapter<dyn DataNode> {
-    async fn open_stream(&self, request: Request<Streaming<StreamMessage>>) -> Result<Response<BoxStream<'static, Result<Envelope, Status>>>, Status> {
+    async fn open_stream(
+        &self,
+        request: Request<Streaming<StreamMessage>>,
+    ) -> Result<Response<BoxStream<'static, Result<Envelope, Status>>>, Status> {
         serve_stream(&self.world, self.role.clone(), request.into_inner()).await.map(Response::new)
     }
 
@@ -228,7 +248,8 @@ impl wire_proto::data_node_server::DataNode for Adapter<dyn DataNode> {
     }
 
     async fn barrier(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(channel): Json<ChannelName>| async move { role.barrier(&call, &channel).await.map(Json) }).await
+        self.answer(request, |role, call, Json(channel): Json<ChannelName>| async move { role.barrier(&call, &channel).await.map(Json) })
+            .await
     }
 
     async fn advance_clock(&self, request: Request<CallRequest>) -> Answer {
@@ -271,12 +292,18 @@ impl wire_proto::query_coord_server::QueryCoord for Adapter<dyn QueryCoord> {
     }
 
     async fn load_state(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move { role.load_state(&call, collection).await.map(Json) })
-            .await
+        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move {
+            role.load_state(&call, collection).await.map(Json)
+        })
+        .await
     }
 
     async fn leaders(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move { role.leaders(&call, collection).await.map(Json) }).await
+        self.answer(
+            request,
+            |role, call, Json(collection): Json<CollectionId>| async move { role.leaders(&call, collection).await.map(Json) },
+        )
+        .await
     }
 }
 
@@ -302,7 +329,8 @@ impl wire_proto::query_node_server::QueryNode for Adapter<dyn QueryNode> {
 #[tonic::async_trait]
 impl wire_proto::index_coord_server::IndexCoord for Adapter<dyn IndexCoord> {
     async fn create_index(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(wish): Json<CreateIndex>| async move { role.create_index(&call, wish).await.map(Json) }).await
+        self.answer(request, |role, call, Json(wish): Json<CreateIndex>| async move { role.create_index(&call, wish).await.map(Json) })
+            .await
     }
 
     async fn drop_index(&self, request: Request<CallRequest>) -> Answer {
@@ -313,7 +341,11 @@ impl wire_proto::index_coord_server::IndexCoord for Adapter<dyn IndexCoord> {
     }
 
     async fn indexes(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json(collection): Json<CollectionId>| async move { role.indexes(&call, collection).await.map(Json) }).await
+        self.answer(
+            request,
+            |role, call, Json(collection): Json<CollectionId>| async move { role.indexes(&call, collection).await.map(Json) },
+        )
+        .await
     }
 }
 

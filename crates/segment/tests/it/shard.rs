@@ -68,7 +68,12 @@ struct World {
 }
 
 fn flushed(position: u64, clock: u64) -> Flushed {
-    Flushed { position: Position::from_u64(LOG, position), epoch: Epoch { process: 1, attempt: 0 }, number: position, clock: Timestamp(clock) }
+    Flushed {
+        position: Position::from_u64(LOG, position),
+        epoch: Epoch { process: 1, attempt: 0 },
+        number: position,
+        clock: Timestamp(clock),
+    }
 }
 
 impl World {

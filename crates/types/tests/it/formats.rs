@@ -27,7 +27,11 @@ fn batch() -> Batch {
         vec![
             Column::new(FieldId(100), Values::Int64(vec![7, 8, 9].into())),
             Column::new(FieldId(101), Values::VarChar(["ab", "", "ö"].into_iter().collect())),
-            Column { field: FieldId(102), validity: Some(validity), values: Values::FloatVector { dimension: 2, data: vec![1.0, 2.0, 3.0, 4.0].into() } },
+            Column {
+                field: FieldId(102),
+                validity: Some(validity),
+                values: Values::FloatVector { dimension: 2, data: vec![1.0, 2.0, 3.0, 4.0].into() },
+            },
         ],
     )
 }
