@@ -1,5 +1,6 @@
 //! What a request's metadata says: until when, in which database, under which name in the logs.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::World;
@@ -18,6 +19,8 @@ pub struct Context {
     pub call: Call,
     /// The database that the metadata names; empty if none.
     database: String,
+    /// The first collection that the request named, for whoever observes it. Clones share it.
+    named: Arc<OnceLock<(String, String)>>,
 }
 
 impl Context {
@@ -27,7 +30,17 @@ impl Context {
         let asked = text("grpc-timeout");
         let timeout = parse_timeout(asked).unwrap_or(timeout).min(TIMEOUT_MAX);
         let request = [text("client-request-id"), text("client_request_id")].into_iter().find(|id| !id.is_empty());
-        Self { call: Call::within(world, timeout, request.unwrap_or_default()), database: text("dbname").to_owned() }
+        Self { call: Call::within(world, timeout, request.unwrap_or_default()), database: text("dbname").to_owned(), named: Arc::default() }
+    }
+
+    /// Notes a collection that the request named.
+    pub fn name(&self, database: &str, collection: &str) {
+        self.named.get_or_init(|| (self.database(database).to_owned(), collection.to_owned()));
+    }
+
+    /// The first noted collection, with its database; empty if there is none.
+    pub fn named(&self) -> (&str, &str) {
+        self.named.get().map_or(("", ""), |(database, collection)| (database, collection))
     }
 
     /// The database that is meant where a request names `requested`, which may be empty.
@@ -81,6 +94,7 @@ mod tests {
         let context = |database: &str| Context {
             call: Call { deadline: tokio::time::Instant::now(), request: "".into() },
             database: database.to_owned(),
+            named: Arc::default(),
         };
         assert_eq!(context("").database(""), "default");
         assert_eq!(context("m").database(""), "m");

@@ -5,8 +5,9 @@
 use proto::common::Status as Outcome;
 use proto::milvus as m;
 use proto::milvus::milvus_service_server::MilvusService;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
-use types::{Error, Result};
+use types::{Code, Error, Result};
 
 use super::context::Context;
 use super::status::{self, Reply};
@@ -35,23 +36,44 @@ impl Proxy {
         A: Reply,
         F: Future<Output = Result<A>>,
     {
-        let started = self.world.clock.now();
         let (metadata, _, request) = request.into_parts();
         let context = Context::new(&self.world, &metadata, self.config.request_timeout);
+        let mut watch = Watch { proxy: self, function, started: self.world.clock.now(), context: context.clone(), code: Code::CANCELED };
         let call = context.call.clone();
         let reply = match call.bound(function, run(context, request)).await {
             Ok(reply) => reply,
             Err(error) => A::failed(failure(&error)),
         };
-        let elapsed = self.world.clock.now().saturating_duration_since(started);
-        let code = reply.status().map_or(0, |status| status.code);
-        let input_error = types::Code(code).input();
-        if code != 0 && !input_error {
+        watch.code = Code(reply.status().map_or(0, |status| status.code));
+        if watch.code.0 != 0 && !watch.code.input() {
             let reason = reply.status().map_or("", |status| &status.reason);
-            tracing::warn!(function, request = &*call.request, code, reason, "a request failed");
+            tracing::warn!(function, request = &*call.request, code = watch.code.0, reason, "a request failed");
         }
-        self.observe.finished(&Finished { function, code, input_error, elapsed, request: &call.request });
         Ok(Response::new(reply))
+    }
+}
+
+/// Tells the observer of a request when it ends, also where the client leaves first.
+struct Watch<'a> {
+    proxy: &'a Proxy,
+    function: &'static str,
+    started: Instant,
+    context: Context,
+    code: Code,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let (database, collection) = self.context.named();
+        self.proxy.observe.finished(&Finished {
+            function: self.function,
+            code: self.code.0,
+            input_error: self.code.input(),
+            database,
+            collection,
+            elapsed: self.proxy.world.clock.now().saturating_duration_since(self.started),
+            request: &self.context.call.request,
+        });
     }
 }
 

@@ -111,10 +111,14 @@ pub trait Observe: Send + Sync {
 pub struct Finished<'a> {
     /// The RPC's name.
     pub function: &'static str,
-    /// 0 where it succeeded, else the code.
+    /// 0 where it succeeded, else the code; `CANCELED` where the client left before.
     pub code: i32,
     /// Whether the failure is the caller's.
     pub input_error: bool,
+    /// The database of the collection that it named first; empty if it named none.
+    pub database: &'a str,
+    /// That collection's name, whether it is there or not.
+    pub collection: &'a str,
     /// How long it took.
     pub elapsed: Duration,
     /// What named it in log lines.
@@ -229,12 +233,14 @@ impl Proxy {
     /// The collection that a request names, as rootcoord knows it this moment: for requests about definitions.
     pub(crate) async fn described(&self, context: &Context, database: &str, name: &str) -> Result<Collection> {
         names::collection(name, self.config.limits.name_bytes)?;
+        context.name(database, name);
         self.roles.root.collection(&context.call, &context.collection(database, name)).await
     }
 
     /// The collection that a request names, from the cache: for reads and writes, which are refused where it is too old.
     pub(crate) async fn collection(&self, context: &Context, database: &str, name: &str) -> Result<Arc<Collection>> {
         names::collection(name, self.config.limits.name_bytes)?;
+        context.name(database, name);
         self.cache.collection(&context.call, &context.collection(database, name)).await
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base::World;
 use base::cpu::CpuPool;
-use node::proxy::{Config, Parts, Proxy, Roles, Unobserved};
+use node::proxy::{Config, Finished, Observe, Parts, Proxy, Roles};
+use parking_lot::Mutex;
 use prost::Message;
 use proto::common::{KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue, Status};
 use proto::milvus as m;
@@ -25,6 +26,17 @@ use super::fake::{Fake, Near, Row};
 pub struct Client {
     pub proxy: Arc<Proxy>,
     pub fake: Arc<Fake>,
+    pub seen: Arc<Seen>,
+}
+
+/// Finished requests: function, code, database, collection.
+#[derive(Default)]
+pub struct Seen(pub Mutex<Vec<(&'static str, i32, String, String)>>);
+
+impl Observe for Seen {
+    fn finished(&self, request: &Finished<'_>) {
+        self.0.lock().push((request.function, request.code, request.database.to_owned(), request.collection.to_owned()));
+    }
 }
 
 /// The collection that tests use.
@@ -93,9 +105,10 @@ impl Client {
         let world = World { cpu: CpuPool::inline(), ..World::real() };
         let roles = Roles { root: fake.clone(), data: fake.clone(), query: fake.clone(), index: fake.clone() };
         let call = Call::within(&world, Duration::from_secs(5), "start");
-        let parts = Parts { world, roles, peers: Arc::new(Near(fake.clone())), observe: Arc::new(Unobserved) };
+        let seen = Arc::new(Seen::default());
+        let parts = Parts { world, roles, peers: Arc::new(Near(fake.clone())), observe: seen.clone() };
         let proxy = Proxy::start(parts, Config::default(), &call).await.expect("the fake registers every proxy");
-        Self { proxy, fake }
+        Self { proxy, fake, seen }
     }
 
     /// With the collection made.

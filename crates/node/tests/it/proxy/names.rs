@@ -233,3 +233,18 @@ async fn partitions() {
     let status = client.proxy.load_partitions(Request::new(load)).await.expect("ok").into_inner();
     assert_eq!(status.reason, "invalid parameter[expected=any partition][actual=empty partition list]");
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_request_is_seen_to_end() {
+    let client = Client::with_collection(1, false).await;
+    client.seen.0.lock().clear();
+    ok(client.insert(&[1]).await.status.as_ref());
+    client.describe("nope").await;
+    client.fake.state.lock().faults = [super::fake::Fault::Hang].into();
+    // The client leaves while its write is under way.
+    let left = tokio::time::timeout(std::time::Duration::from_millis(100), client.insert(&[2])).await;
+    assert!(left.is_err());
+    let seen = |function, code, collection: &str| (function, code, "default".to_owned(), collection.to_owned());
+    let expected = [seen("Insert", 0, COLLECTION), seen("DescribeCollection", 100, "nope"), seen("Insert", 10_000, COLLECTION)];
+    assert_eq!(*client.seen.0.lock(), expected);
+}
