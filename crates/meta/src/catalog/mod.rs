@@ -130,7 +130,8 @@ impl Catalog {
         self.meta.watch(PREFIX.as_bytes(), from).await
     }
 
-    /// Makes a change, at most once. An answer that was lost is found out: sent again, and read back where it is refused then.
+    /// Makes a change, at most once. An answer that was lost is found out: sent again, and read back where it is refused then. With a store
+    /// that doesn't answer it takes five of the store's time-outs: a leader stops waiting when it is lost.
     ///
     /// # Errors
     /// [`MetaError::Refused`]: nothing changed, and the change can't come true later. [`MetaError::Unavailable`]: the outcome is unknown;

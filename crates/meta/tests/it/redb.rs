@@ -181,6 +181,8 @@ async fn acknowledged_transactions_survive_kills() {
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut lines = output.lines().map_while(Result::ok).filter_map(|line| line.split_once("acknowledged ").map(|(_, n)| n.to_owned()));
         acknowledged.extend(lines.by_ref().take(40 + 37 * round));
+        let second = RedbMeta::open(&World::real(), directory.path(), options()).await.map(drop);
+        assert!(matches!(second, Err(MetaError::Unavailable(_))), "another process has it: {second:?}");
         child.kill().expect("it runs");
         acknowledged.extend(lines);
         child.wait().expect("it was killed");
