@@ -71,16 +71,28 @@ pub fn search(version: &Version, request: &Search<'_>, pool: &CpuPool) -> Result
     let nq = request.queries.len() / request.dimension;
     let rows: usize = allowed.iter().map(Bitset::count_ones).sum();
     let snapshot = Snapshot { parts, allowed, key_field: version.state.schema.primary().id };
-    let mut fetch = request.limit;
+    // One more than is wanted shows whether rows beyond the last hit are as near.
+    let mut fetch = request.limit + 1;
     loop {
         let found = search_parts(request, &snapshot, fetch, pool)?;
         let merged: Vec<Vec<Found>> = (0..nq).map(|query| merge(&found, query, request.limit)).collect();
-        // Rows that share a key may have crowded out others: look further until every list is full or everything was seen.
-        if fetch >= rows || merged.iter().all(|hits| hits.len() >= request.limit) {
+        let complete = |(query, hits): (usize, &Vec<Found>)| is_complete(&found, query, hits, (request.limit, fetch));
+        if fetch >= rows || merged.iter().enumerate().all(complete) {
             return Ok(merged);
         }
         fetch = fetch.saturating_mul(4).min(rows);
     }
+}
+
+/// How many times the limit is looked at to order rows of one distance by key: data with very many copies gets some of them.
+const TIE_EFFORT: usize = 64;
+
+/// Whether no part can have a row that belongs among `hits`: rows that share a key may have crowded others out of a part's list.
+fn is_complete(parts: &[PartFound], query: usize, hits: &[Found], (limit, fetch): (usize, usize)) -> bool {
+    let full = parts.iter().map(|part| &part[query]).filter(|found| found.len() >= fetch);
+    let Some(worst) = hits.last().filter(|_| hits.len() >= limit) else { return full.count() == 0 };
+    let mut last = full.filter_map(|found| found.last());
+    last.all(|last| last.distance > worst.distance || (last.distance == worst.distance && fetch > limit.saturating_mul(TIE_EFFORT)))
 }
 
 fn allowed_rows(version: &Version, request: &Search<'_>, part: &Part<'_>) -> Result<Bitset> {
@@ -194,9 +206,6 @@ fn resolve(key_field: FieldId, part: &Part<'_>, number: u32, hits: &[Hit]) -> Re
 }
 
 fn merge(parts: &[PartFound], query: usize, limit: usize) -> Vec<Found> {
-    if let [only] = parts {
-        return first_of_each_key(only[query].iter(), limit);
-    }
     let mut all: Vec<&Found> = parts.iter().flat_map(|part| &part[query]).collect();
     all.sort_by(|a, b| nearer(a, b));
     first_of_each_key(all.into_iter(), limit)

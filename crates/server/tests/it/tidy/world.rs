@@ -45,6 +45,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("crates/meta/src/redb/file.rs", "std::fs", "redb opens its file by path: it is checked and put in its place beside it"),
     ("crates/server/src/main.rs", "tokio::runtime::Builder", "makes the runtime that the real world stands on"),
     ("crates/server/src/port.rs", "tokio::net", "accepts the connections that hyper and tonic serve"),
+    ("crates/store/src/cache.rs", "std::fs", "fetched objects as mapped files; simulations have no cache"),
     ("crates/store/src/mmap.rs", "std::fs::File", "a mapping is of an open file of the system"),
     ("crates/store/src/object/local.rs", "std::fs", "objects as mapped files; simulations keep theirs in memory"),
     ("crates/store/src/object/local.rs", "std::os::unix::fs", "positioned reads of those files"),
