@@ -1,16 +1,8 @@
-//! The binary: parse the command line, read settings, start roles, serve.
-//!
-//! Wiring only: what roles do is in `coord` and `node`. Start at [`standalone`].
-
-mod admin;
-mod cli;
-mod internal;
-mod observe;
-mod port;
-mod standalone;
-mod storage;
+//! The binary: parse the command line, run it. Everything else is in the library ([`server`]).
 
 use std::process::ExitCode;
+
+use server::cli;
 
 /// Returns memory to the system sooner than the platform's own, and is as fast with many threads.
 #[global_allocator]

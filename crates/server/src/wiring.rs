@@ -1,0 +1,177 @@
+//! How roles are made from storage and settings: the same for one process that runs all of them, for a cluster's processes, and for simulations.
+//!
+//! Not here: ports, the order of a start ([`crate::standalone`]), and what storage is ([`crate::storage`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::World;
+use base::config::Config;
+use base::cpu::CpuPool;
+use coord::context::{Context, Parts, Settings};
+use coord::reconcile::Coordinators;
+use meta::catalog::Catalog;
+use meta::election::{Candidate, Leadership, campaign};
+use meta::sequence::{IdAllocator, TimestampAllocator};
+use meta::store::MetaError;
+use node::channel::Channels;
+use node::data::{DataNodeRole, Limits};
+use node::index::IndexNodeRole;
+use node::opener::Opener;
+use node::proxy::Roles;
+use node::query::QueryNodeRole;
+use node::refresh::Refresher;
+use role::net::Served;
+use role::peers::Peers;
+use store::segment_file::PageCache;
+use types::id::NodeId;
+use types::{Error, Result};
+
+use crate::storage::Storage;
+
+/// Ids that are drawn from meta at once.
+const ID_BATCH: u32 = 100_000;
+/// How far timestamps are given without a word to meta.
+const TIMESTAMP_WINDOW: Duration = Duration::from_secs(3);
+/// How long an office stays taken when its leader vanishes.
+const OFFICE_TTL: Duration = Duration::from_secs(2);
+/// Between two looks of a data node at what is due.
+const UPKEEP_PAUSE: Duration = Duration::from_millis(200);
+/// Decoded pages of texts.
+const PAGE_CACHE_BYTES: u64 = 64 << 20;
+
+/// The workers of a process: they share channels, and so growing rows.
+pub struct Workers {
+    /// Sequences and flushes.
+    pub data: Arc<DataNodeRole>,
+    /// Answers reads.
+    pub query: Arc<QueryNodeRole>,
+    /// Builds.
+    pub index: Arc<IndexNodeRole>,
+}
+
+/// Waits until this process leads, then has all coordinators over its storage. Their loops aren't started, and nobody is a member yet.
+///
+/// # Errors
+/// Meta can't be reached or read.
+pub async fn lead(
+    world: &World,
+    config: &Config,
+    storage: &Storage,
+    address: &str,
+    peers: &Arc<Peers>,
+) -> Result<(Leadership, Coordinators)> {
+    let candidate = Candidate { office: "coordinators".to_owned(), address: address.to_owned(), ttl: OFFICE_TTL };
+    let leadership = campaign(world, &storage.meta, &candidate).await.map_err(meta_failed)?;
+    let coordinators = Coordinators::new(context(world, config, storage, &leadership, peers).await?);
+    Ok((leadership, coordinators))
+}
+
+async fn context(world: &World, config: &Config, storage: &Storage, leadership: &Leadership, peers: &Arc<Peers>) -> Result<Context> {
+    let fence = leadership.fence();
+    let limits = &config.quota.limits;
+    let parts = Parts {
+        world: world.clone(),
+        catalog: Catalog::new(storage.meta.clone(), world.clock.clone()),
+        ids: Arc::new(IdAllocator::new(storage.meta.clone(), ID_BATCH)),
+        timestamps: Arc::new(TimestampAllocator::new(storage.meta.clone(), world.clock.clone(), fence.clone(), TIMESTAMP_WINDOW)),
+        fence,
+        store: storage.store.clone(),
+        peers: peers.clone(),
+        settings: Settings {
+            channel_prefix: config.msg_channel.chan_name_prefix.cluster.clone(),
+            channels: config.root_coord.dml_channel_num as usize,
+            partitions_max: config.root_coord.max_partition_num as usize,
+            collections_max: limits.max_collection_num as usize,
+            collections_per_database_max: limits.max_collection_num_per_db as usize,
+            general_capacity: config.root_coord.max_general_capacity as usize,
+            indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
+            alone: storage.embedded,
+        },
+    };
+    Context::start(parts).await
+}
+
+/// Starts the workers of a process over its storage; `roles` are the coordinators, wherever they are.
+pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles, peers: &Arc<Peers>) -> Workers {
+    let channels = Arc::new(Channels::default());
+    let opener = Opener::new(storage.store.clone(), PageCache::new(PAGE_CACHE_BYTES));
+    let refresher = Refresher::new(roles.data.clone(), opener.clone());
+    let data = DataNodeRole::start(node::data::Parts {
+        world: world.clone(),
+        log: storage.log.clone(),
+        coordinator: roles.data.clone(),
+        root: roles.root.clone(),
+        channels: channels.clone(),
+        opener: opener.clone(),
+        refresher: refresher.clone(),
+        limits: Limits {
+            flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
+            log_bytes: config.elanus.flush.log_bytes.0,
+            pause: UPKEEP_PAUSE,
+            alone: storage.embedded,
+        },
+    });
+    let query = QueryNodeRole::new(node::query::Parts {
+        world: world.clone(),
+        channels,
+        refresher,
+        coordinator: roles.data.clone(),
+        peers: peers.clone(),
+    });
+    // Builds have threads of their own, so that searches don't wait behind them.
+    let pool = CpuPool::with_threads("build", world.cpu.threads());
+    Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)) }
+}
+
+/// All roles but the proxy, for calls from others.
+pub fn served(coordinators: &Coordinators, nodes: &Workers) -> Served {
+    Served {
+        root: Some(coordinators.root.clone()),
+        data: Some(coordinators.data.clone()),
+        query: Some(coordinators.query.clone()),
+        index: Some(coordinators.index.clone()),
+        data_node: Some(nodes.data.clone()),
+        query_node: Some(nodes.query.clone()),
+        index_node: Some(nodes.index.clone()),
+        proxy: None,
+    }
+}
+
+/// What the settings say of a proxy that coordinators reach at `address`.
+pub fn proxy_config(config: &Config, node: NodeId, address: &str) -> node::proxy::Config {
+    let (proxy, limits) = (&config.proxy, &config.quota.limits);
+    node::proxy::Config {
+        limits: node::proxy::limits::Limits {
+            name_bytes: proxy.max_name_length as usize,
+            fields: proxy.max_field_num as usize,
+            vector_fields: proxy.max_vector_field_num as usize,
+            shards: proxy.max_shard_num as i32,
+            dimension: i64::from(proxy.max_dimension),
+            varchar_bytes: i64::from(proxy.max_var_char_length),
+            json_bytes: config.common.json_max_length.0 as usize,
+            description_bytes: proxy.max_collection_description_length as usize,
+            partitions: config.root_coord.max_partition_num as usize,
+            top_k: limits.top_k as i64,
+            queries: limits.nq as i64,
+            query_window: limits.max_query_result_window as i64,
+            output_bytes: limits.max_output_size.0 as usize,
+            index_params_bytes: proxy.max_index_params_size.0 as usize,
+        },
+        node,
+        address: address.to_owned(),
+        version: config.elanus.build_tag.clone(),
+        build_time: config.elanus.build_time.clone(),
+        default_partition: config.common.default_partition_name.clone(),
+        graceful_time: config.common.graceful_time,
+        ..node::proxy::Config::default()
+    }
+}
+
+/// Meta's failures at start, as an operator reads them.
+pub fn meta_failed(error: MetaError) -> Error {
+    match error {
+        MetaError::Unavailable(error) | MetaError::Damaged(error) => error,
+        other => Error::internal(format!("meta: {other}")),
+    }
+}
