@@ -15,8 +15,9 @@ use crate::root::Root;
 
 /// Between two rounds without a change: what failed is tried again, garbage whose grace is over goes.
 const IDLE_ROUND: Duration = Duration::from_secs(15);
-/// After a round that failed.
-const RETRY: Duration = Duration::from_millis(500);
+/// After a round that failed: doubled from the first to the last while rounds fail.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_LAST: Duration = Duration::from_secs(8);
 /// How long one round's calls may take.
 const ROUND_MAX: Duration = Duration::from_secs(60);
 
@@ -81,17 +82,22 @@ where
     let clock = coordinators.context.world.clock.clone();
     let tasks = coordinators.context.world.tasks.clone();
     let mut changes = coordinators.context.view.changes();
+    let mut retry = RETRY_FIRST;
     while !tasks.is_stopping() {
         // Changes that come during the round make another one.
         changes.mark_unchanged();
-        let failed = match round(coordinators.clone()).await {
-            Ok(()) => false,
+        let wait = match round(coordinators.clone()).await {
+            Ok(()) => {
+                retry = RETRY_FIRST;
+                IDLE_ROUND
+            }
             Err(error) => {
                 tracing::info!(round = name, %error, "something isn't as wanted yet");
-                true
+                let wait = retry;
+                retry = (retry * 2).min(RETRY_LAST);
+                wait
             }
         };
-        let wait = if failed { RETRY } else { IDLE_ROUND };
         tokio::select! {
             biased;
             () = tasks.stopping() => return,

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use segment::{Base, ControlState, FlushSet, Sealed, Shard, Version};
+use segment::{Base, ControlState, FlushSet, Segments, Shard, Version};
 use store::manifest::{Flushed, ShardState, Truncated};
 use tokio::sync::watch;
 use types::id::{ChannelName, PartitionId, ShardId};
@@ -17,6 +18,9 @@ use types::record::{Body, Control, Record};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 use wal::{Apply, Event, Span};
+
+use crate::mileage::Mileage;
+use crate::quarantined::Quarantined;
 
 /// Up to where a channel is applied in this process: the last valid record.
 pub type Progress = Flushed;
@@ -28,6 +32,9 @@ pub struct Channel {
     sequenced: bool,
     shards: Mutex<Shards>,
     progress: watch::Sender<Progress>,
+    /// Bytes of rows and deletes that no manifest holds.
+    unflushed: AtomicUsize,
+    mileage: Mileage,
 }
 
 #[derive(Default)]
@@ -35,8 +42,8 @@ struct Shards {
     live: BTreeMap<ShardId, Shard>,
     /// Where the create record lies of shards that meta may not have yet: they hold the checkpoint.
     unconfirmed: BTreeMap<ShardId, Position>,
-    /// Shards with a record that couldn't be applied, and why.
-    quarantined: BTreeMap<ShardId, Error>,
+    /// Shards with a record that couldn't be applied.
+    quarantined: BTreeMap<ShardId, Quarantined>,
 }
 
 /// What a reader of a shard holds.
@@ -49,7 +56,8 @@ pub struct ShardReader {
 impl Channel {
     /// A channel without shards that this process sequences, read up to `start`.
     pub fn sequenced(name: ChannelName, start: Progress) -> Arc<Self> {
-        Arc::new(Self { name, sequenced: true, shards: Mutex::default(), progress: watch::channel(start).0 })
+        let (unflushed, mileage) = Default::default();
+        Arc::new(Self { name, sequenced: true, shards: Mutex::default(), progress: watch::channel(start).0, unflushed, mileage })
     }
 
     /// Whether this process sequences it.
@@ -72,6 +80,70 @@ impl Channel {
         self.shards.lock().live.insert(id, Shard::new(id, base));
     }
 
+    /// Keeps a shard in quarantine that can't be taken up; one that was dropped needs nothing more.
+    /// Records up to `kept` were copied before.
+    pub fn quarantine(&self, id: ShardId, error: Error, dropped: bool, kept: Option<Position>) {
+        tracing::error!(shard = %id, %error, "a shard is quarantined: reads and writes of it are refused until it is repaired");
+        let mut quarantined = Quarantined::remembered(error, kept);
+        if dropped {
+            quarantined.drop_all();
+        }
+        self.shards.lock().quarantined.insert(id, quarantined);
+    }
+
+    /// Applies a record from a quarantine file, before the log is read.
+    ///
+    /// # Errors
+    /// It still can't be applied.
+    pub fn restore(&self, record: &Record, span: Span) -> Result<()> {
+        let mut shards = self.shards.lock();
+        let shard = shards.live.get_mut(&record.header.shard).ok_or_else(|| absent(record.header.shard))?;
+        let before = shard.unflushed_bytes();
+        shard.apply(record, span.first, span.last)?;
+        shard.publish();
+        self.count(before, shard.unflushed_bytes());
+        Ok(())
+    }
+
+    /// Quarantined shards with records that are in the log alone: from where on, and why they are quarantined.
+    pub fn uncopied(&self) -> Vec<(ShardId, Position, Error)> {
+        let shards = self.shards.lock();
+        let uncopied = |(id, quarantined): (&ShardId, &Quarantined)| Some((*id, quarantined.uncopied()?, quarantined.reason().clone()));
+        shards.quarantined.iter().filter_map(uncopied).collect()
+    }
+
+    /// A quarantined shard's records up to `through` are in objects.
+    pub fn copied(&self, id: ShardId, through: Position) {
+        if let Some(quarantined) = self.shards.lock().quarantined.get_mut(&id) {
+            quarantined.copied(through);
+        }
+    }
+
+    /// Why writes to a shard are refused, if they are.
+    pub fn refusal(&self, id: ShardId) -> Option<Error> {
+        self.shards.lock().quarantined.get(&id).map(|quarantined| quarantined.refusal(id))
+    }
+
+    /// Bytes of the log at and above `position`, about.
+    pub fn log_bytes_above(&self, position: Position) -> u64 {
+        self.mileage.above(position)
+    }
+
+    /// Counts log bytes together with other channels: where they lie in common files.
+    pub fn share_log(&self, total: Arc<AtomicU64>) {
+        self.mileage.share(total);
+    }
+
+    fn count(&self, before: usize, after: usize) {
+        self.unflushed.fetch_add(after, Ordering::Relaxed);
+        self.unflushed.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    fn has(&self, id: ShardId) -> bool {
+        let shards = self.shards.lock();
+        shards.live.contains_key(&id) || shards.quarantined.contains_key(&id)
+    }
+
     /// Meta knows the shard: its create record holds nothing back any more.
     pub fn confirm(&self, known: &[ShardId]) {
         self.shards.lock().unconfirmed.retain(|shard, _| !known.contains(shard));
@@ -85,19 +157,21 @@ impl Channel {
     /// Lets go of a shard.
     pub fn remove(&self, id: ShardId) {
         let mut shards = self.shards.lock();
+        let before = shards.unflushed_bytes(id);
         shards.live.remove(&id);
         shards.unconfirmed.remove(&id);
         shards.quarantined.remove(&id);
+        self.count(before, 0);
     }
 
     /// What a reader holds of a shard.
     ///
     /// # Errors
-    /// `CHANNEL_NOT_AVAILABLE` where the shard is quarantined, `COLLECTION_NOT_FOUND` where it isn't here.
+    /// `DATA_INTEGRITY` where the shard is quarantined, `COLLECTION_NOT_FOUND` where it isn't here.
     pub fn reader(&self, id: ShardId) -> Result<ShardReader> {
         let shards = self.shards.lock();
-        if let Some(error) = shards.quarantined.get(&id) {
-            return Err(Error::new(Code::CHANNEL_NOT_AVAILABLE, format!("shard {id} is quarantined: {error}")));
+        if let Some(quarantined) = shards.quarantined.get(&id) {
+            return Err(quarantined.refusal(id));
         }
         let shard = shards.live.get(&id).ok_or_else(|| absent(id))?;
         Ok(ShardReader { versions: shard.versions() })
@@ -125,16 +199,35 @@ impl Channel {
     pub fn begin_flush(&self, id: ShardId) -> Result<(Option<FlushSet>, Timestamp)> {
         let mut shards = self.shards.lock();
         let progress = *self.progress.borrow();
+        match shards.quarantined.get(&id) {
+            // Nothing of it is needed any more.
+            Some(quarantined) if quarantined.is_dropped() => {
+                shards.quarantined.remove(&id);
+                return Ok((None, progress.clock));
+            }
+            Some(quarantined) => return Err(quarantined.refusal(id)),
+            None => {}
+        }
         let shard = shards.live.get_mut(&id).ok_or_else(|| absent(id))?;
+        // Records that were restored from copies lie in the log too, and a manifest that ends below them would bring them twice.
+        if shard.applied() > progress.position {
+            return Err(Error::new(Code::SERVICE_NOT_READY, format!("the log of shard {id} isn't read yet: service not ready")));
+        }
         Ok((shard.begin_flush(progress), progress.clock))
     }
 
     /// Has the shard go over to a manifest. Call when the channel's clock has reached the manifest's.
-    pub fn adopt(&self, id: ShardId, base: &Base, sealed: Vec<Arc<Sealed>>) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Self::reader`].
+    pub fn adopt(&self, id: ShardId, base: &Base, segments: Segments) -> Result<()> {
         let mut shards = self.shards.lock();
         let shard = shards.live.get_mut(&id).ok_or_else(|| absent(id))?;
         shard.advance(self.progress.borrow().clock);
-        shard.adopt(base, sealed)
+        let before = shard.unflushed_bytes();
+        shard.adopt(base, segments);
+        self.count(before, shard.unflushed_bytes());
+        Ok(())
     }
 
     /// Where a sequencer's or tailer's records go.
@@ -148,14 +241,36 @@ impl Channel {
     }
 }
 
+/// What a record takes in the log, about.
+fn event_bytes(event: &Event) -> u64 {
+    /// Header and framing of a small record.
+    const OVERHEAD: usize = 192;
+    let body = match event {
+        Event::Record { record, .. } => record.body.bytes(),
+        Event::Unreadable { .. } => 0,
+    };
+    (OVERHEAD + body) as u64
+}
+
 fn absent(id: ShardId) -> Error {
     Error::new(Code::COLLECTION_NOT_FOUND, format!("shard {id} isn't here: collection not found[collection={}]", id.collection))
 }
 
 impl Shards {
+    fn unflushed_bytes(&self, id: ShardId) -> usize {
+        self.live.get(&id).map_or(0, Shard::unflushed_bytes)
+    }
+
     fn apply(&mut self, record: &Record, span: Span) {
         let header = &record.header;
-        if !header.kind.is_of_shard() || self.quarantined.contains_key(&header.shard) {
+        if !header.kind.is_of_shard() {
+            return;
+        }
+        if let Some(quarantined) = self.quarantined.get_mut(&header.shard) {
+            match &record.body {
+                Body::Control(Control::Drop) => quarantined.drop_all(),
+                _ => quarantined.passed(span),
+            }
             return;
         }
         if let Body::Control(Control::Create { schema, .. }) = &record.body
@@ -176,15 +291,21 @@ impl Shards {
         let Some(shard) = self.live.get_mut(&header.shard) else { return };
         match shard.apply(record, span.first, span.last) {
             Ok(()) => shard.publish(),
-            Err(error) => self.quarantine(header.shard, error),
+            Err(error) => self.quarantine(header.shard, span, error),
         }
     }
 
-    fn quarantine(&mut self, shard: ShardId, error: Error) {
-        tracing::error!(%shard, %error, "a shard is quarantined: reads and writes of it are refused until it is repaired");
-        self.quarantined.insert(shard, error);
-        self.live.remove(&shard);
-        self.unconfirmed.remove(&shard);
+    fn quarantine(&mut self, id: ShardId, span: Span, error: Error) {
+        if self.quarantined.contains_key(&id) {
+            return;
+        }
+        tracing::error!(shard = %id, %error, "a shard is quarantined: reads and writes of it are refused until it is repaired");
+        // Rows that were growing go with it, so they must be copied too.
+        let growing = self.live.remove(&id).and_then(|shard| shard.first_unflushed());
+        let first = [self.unconfirmed.remove(&id), growing].into_iter().flatten().min();
+        let mut quarantined = Quarantined::new(error, first);
+        quarantined.passed(span);
+        self.quarantined.insert(id, quarantined);
     }
 }
 
@@ -197,10 +318,16 @@ impl Apply for Sink {
         let span = event.span();
         let header = *event.header();
         let mut shards = self.channel.shards.lock();
+        let before = shards.unflushed_bytes(header.shard);
+        self.channel.mileage.passed(span.first, event_bytes(&event));
         match event {
             Event::Record { record, .. } => shards.apply(&record, span),
-            Event::Unreadable { error, .. } => shards.quarantine(header.shard, error),
+            Event::Unreadable { error, .. } => match shards.quarantined.get_mut(&header.shard) {
+                Some(quarantined) => quarantined.passed(span),
+                None => shards.quarantine(header.shard, span, error),
+            },
         }
+        self.channel.count(before, shards.unflushed_bytes(header.shard));
         let progress = Flushed { position: span.last, epoch: header.epoch, number: header.number, clock: header.timestamp };
         self.channel.progress.send_replace(progress);
     }
@@ -208,7 +335,8 @@ impl Apply for Sink {
     fn first_unflushed(&self) -> Option<Position> {
         let shards = self.channel.shards.lock();
         let records = shards.live.values().filter_map(Shard::first_unflushed);
-        records.chain(shards.unconfirmed.values().copied()).min()
+        let uncopied = shards.quarantined.values().filter_map(Quarantined::uncopied);
+        records.chain(shards.unconfirmed.values().copied()).chain(uncopied).min()
     }
 }
 
@@ -216,6 +344,8 @@ impl Apply for Sink {
 #[derive(Default)]
 pub struct Channels {
     channels: RwLock<BTreeMap<ChannelName, Arc<Channel>>>,
+    /// Channels that can't be taken up, under which process epoch, and why.
+    failed: RwLock<BTreeMap<ChannelName, (u64, Error)>>,
 }
 
 impl Channels {
@@ -226,7 +356,25 @@ impl Channels {
 
     /// Takes a channel up.
     pub fn insert(&self, channel: Arc<Channel>) {
+        self.failed.write().remove(&channel.name);
         self.channels.write().insert(channel.name.clone(), channel);
+    }
+
+    /// A channel that was assigned to this process can't be taken up.
+    pub fn fail(&self, name: &ChannelName, process: u64, error: Error) {
+        self.failed.write().insert(name.clone(), (process, error));
+    }
+
+    /// Channels that can't be taken up, with the process epoch that they were assigned under.
+    pub fn failed(&self) -> Vec<(ChannelName, u64)> {
+        self.failed.read().iter().map(|(name, (process, _))| (name.clone(), *process)).collect()
+    }
+
+    /// Why a channel can't be taken up, as clients are told.
+    pub fn failure(&self, name: &ChannelName) -> Option<Error> {
+        let failed = self.failed.read();
+        let (_, error) = failed.get(name)?;
+        Some(error.clone().context(format_args!("channel {name} can't be taken up, the collections on it are out of service")))
     }
 
     /// Every channel, by name.
@@ -234,8 +382,13 @@ impl Channels {
         self.channels.read().values().cloned().collect()
     }
 
+    /// Bytes of rows and deletes that no manifest holds, of all channels.
+    pub fn unflushed_bytes(&self) -> usize {
+        self.channels.read().values().map(|channel| channel.unflushed.load(Ordering::Relaxed)).sum()
+    }
+
     /// The channel that a shard is in.
     pub fn of_shard(&self, id: ShardId) -> Option<Arc<Channel>> {
-        self.channels.read().values().find(|channel| channel.shards.lock().live.contains_key(&id)).cloned()
+        self.channels.read().values().find(|channel| channel.has(id)).cloned()
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! Start at [`proxy`] for the surface, [`data`] for the way of a write, [`query`] for that of a read.
 
+mod care;
 pub mod channel;
+pub mod condemned;
 pub mod data;
 pub mod index;
+mod mileage;
 pub mod opener;
 pub mod proxy;
+pub mod quarantined;
 pub mod query;
 pub mod refresh;

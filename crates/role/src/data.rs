@@ -120,6 +120,15 @@ pub enum ManifestEdit {
         /// The container and its definition.
         file: IndexFile,
     },
+    /// An index file of a segment isn't what was written: without it the index is built anew. Changes nothing where another file is named.
+    RemoveDamagedIndex {
+        /// Of which segment.
+        segment: SegmentId,
+        /// Its definition.
+        index: IndexId,
+        /// The object's name.
+        object: String,
+    },
     /// An index definition was dropped.
     RemoveIndex {
         /// Which definition.

@@ -4,12 +4,14 @@
 //! `store`, work runs on the `base::cpu` pool that it is given.
 //!
 //! Invariants: same log, same state; a [`Version`] with a timestamp at or below its clock shows the same rows for ever; a row is
-//! in growing or in a segment, never in both of one version; results are never short.
+//! in growing or in a segment, never in both of one version; results are never short: where a segment can't be read ([`gap`]), a read that
+//! would need it is an error that names it.
 //!
 //! Start at [`shard`].
 
 pub mod control;
 mod filter;
+pub mod gap;
 pub mod growing;
 pub mod part;
 pub mod query;
@@ -18,6 +20,7 @@ pub mod search;
 pub mod shard;
 
 pub use control::ControlState;
+pub use gap::Gap;
 pub use part::Place;
 pub use sealed::{Sealed, SealedIndex};
-pub use shard::{Base, FlushSet, Shard, Version};
+pub use shard::{Base, FlushSet, Segments, Shard, Version};

@@ -42,8 +42,9 @@ pub struct Row {
 /// How many rows the filter keeps, those with a key that others have too each counted.
 ///
 /// # Errors
-/// Damaged files by name.
+/// Damaged files and quarantined segments by name.
 pub fn count(version: &Version, query: &Query<'_>, pool: &CpuPool) -> Result<u64> {
+    version.check_whole(query.partitions, query.at)?;
     let parts = version.parts(query.ignore_growing);
     let counts = pool.for_each(parts.len(), |i| kept(version, query, &parts[i]).map(|rows| rows.count_ones() as u64));
     counts.into_iter().sum()
@@ -52,8 +53,9 @@ pub fn count(version: &Version, query: &Query<'_>, pool: &CpuPool) -> Result<u64
 /// The rows, ascending by key, at most `limit`.
 ///
 /// # Errors
-/// Damaged files by name.
+/// Damaged files and quarantined segments by name.
 pub fn rows(version: &Version, query: &Query<'_>, limit: Option<usize>, pool: &CpuPool) -> Result<Vec<Row>> {
+    version.check_whole(query.partitions, query.at)?;
     let parts = version.parts(query.ignore_growing);
     let key_field = version.state.schema.primary().id;
     let found: Vec<Result<Vec<Row>>> = pool.for_each(parts.len(), |i| {
@@ -150,6 +152,7 @@ pub fn fetch(version: &Version, places: &[Place], fields: &[FieldId], ignore_gro
 /// # Errors
 /// Damaged files by name.
 pub fn contains(version: &Version, key: KeyRef<'_>) -> Result<bool> {
+    version.check_whole(None, version.clock)?;
     for part in version.parts(false) {
         let visible = part.visible(version, None, version.clock);
         let there = match &part {

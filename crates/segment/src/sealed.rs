@@ -77,6 +77,11 @@ impl Sealed {
         &self.reader
     }
 
+    /// Its columns, for who looks at them for longer than the segment is served.
+    pub fn shared_reader(&self) -> &Arc<SegmentReader> {
+        &self.reader
+    }
+
     /// Every opened index.
     pub fn indexes(&self) -> &[SealedIndex] {
         &self.indexes

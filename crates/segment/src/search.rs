@@ -64,8 +64,9 @@ pub struct Found {
 /// The nearest rows for each query, nearest first, ties by smaller key.
 ///
 /// # Errors
-/// Damaged files by name; `CANCELED`.
+/// Damaged files and quarantined segments by name; `CANCELED`.
 pub fn search(version: &Version, request: &Search<'_>, pool: &CpuPool) -> Result<Vec<Vec<Found>>> {
+    version.check_whole(request.partitions, request.at)?;
     let parts = version.parts(request.ignore_growing);
     let allowed = pool.for_each(parts.len(), |i| allowed_rows(version, request, &parts[i])).into_iter().collect::<Result<Vec<_>>>()?;
     let nq = request.queries.len() / request.dimension;

@@ -24,6 +24,7 @@ use types::time::Timestamp;
 use types::{Error, Result};
 
 use crate::control::ControlState;
+use crate::gap::Gap;
 use crate::growing::{Chunk, Growing, GrowingView};
 use crate::sealed::Sealed;
 
@@ -53,12 +54,23 @@ pub struct Version {
     pub state: Arc<ControlState>,
     /// Segments.
     pub sealed: Arc<[Arc<Sealed>]>,
+    /// Segments that can't be read: [`Version::check_whole`] before any other use.
+    pub gaps: Arc<[Gap]>,
     /// Rows that are in no segment.
     pub growing: GrowingView,
     /// Every record of the shard up to this timestamp is in the version.
     pub clock: Timestamp,
     /// Of which manifest the segments are.
     pub manifest: u64,
+}
+
+/// The segments of a manifest as they could be opened.
+#[derive(Default)]
+pub struct Segments {
+    /// With the deaths of the manifest's delete files.
+    pub sealed: Vec<Arc<Sealed>>,
+    /// The others.
+    pub gaps: Vec<Gap>,
 }
 
 /// A shard's state and its only writer.
@@ -68,8 +80,11 @@ pub struct Shard {
     growing: Growing,
     deletes: Vec<DeleteEntry>,
     sealed: Arc<[Arc<Sealed>]>,
+    gaps: Arc<[Gap]>,
     manifest: u64,
     flushed: Flushed,
+    /// The last record's: one at or below it comes again (from a copy and from the log).
+    applied: Position,
     clock: Timestamp,
     unflushed: VecDeque<Span>,
     published: Arc<ArcSwap<Version>>,
@@ -111,6 +126,7 @@ impl Shard {
             id,
             state: state.clone(),
             sealed: Arc::new([]),
+            gaps: Arc::new([]),
             growing: growing.view(),
             clock: base.flushed.clock,
             manifest: base.version,
@@ -121,8 +137,10 @@ impl Shard {
             growing,
             deletes: Vec::new(),
             sealed: Arc::new([]),
+            gaps: Arc::new([]),
             manifest: base.version,
             flushed: base.flushed,
+            applied: base.flushed.position,
             clock: base.flushed.clock,
             unflushed: VecDeque::new(),
             published: Arc::new(ArcSwap::from_pointee(version)),
@@ -154,6 +172,11 @@ impl Shard {
         self.unflushed.front().map(|span| span.first)
     }
 
+    /// The last record that was applied.
+    pub fn applied(&self) -> Position {
+        self.applied
+    }
+
     /// What manifests hold.
     pub fn flushed(&self) -> Flushed {
         self.flushed
@@ -169,7 +192,7 @@ impl Shard {
     /// # Errors
     /// The record doesn't fit the shard's schema: the shard is to be quarantined, nothing was changed.
     pub fn apply(&mut self, record: &Record, first: Position, last: Position) -> Result<()> {
-        if last <= self.flushed.position {
+        if last <= self.flushed.position.max(self.applied) {
             return Ok(());
         }
         let timestamp = record.header.timestamp;
@@ -178,10 +201,10 @@ impl Shard {
                 let rows = self.conform(rows)?;
                 self.growing.insert(&rows, timestamp);
             }
-            Body::Delete(keys) => self.delete(keys, timestamp)?,
+            Body::Delete(keys) => self.delete(keys, timestamp),
             Body::Upsert { keys, rows } => {
                 let rows = self.conform(rows)?;
-                self.delete(keys, timestamp)?;
+                self.delete(keys, timestamp);
                 self.growing.insert(&rows, timestamp);
             }
             Body::Control(control) => {
@@ -193,6 +216,7 @@ impl Shard {
             }
         }
         self.clock = timestamp;
+        self.applied = last;
         match self.unflushed.back_mut() {
             Some(span) if span.records < SPAN_RECORDS_MAX => {
                 span.last = last;
@@ -214,6 +238,7 @@ impl Shard {
             id: self.id,
             state: self.state.clone(),
             sealed: self.sealed.clone(),
+            gaps: self.gaps.clone(),
             growing: self.growing.view(),
             clock: self.clock,
             manifest: self.manifest,
@@ -235,16 +260,13 @@ impl Shard {
         })
     }
 
-    /// Goes over to a newer manifest (or to other segments of the same one): rows up to its clock are in `sealed` from now on.
+    /// Goes over to a newer manifest (or to other segments of the same one): rows up to its clock are in `segments` from now on.
     ///
-    /// `sealed` already has the deaths of the manifest's delete files; younger deletes are added here.
-    ///
-    /// # Errors
-    /// `DATA_INTEGRITY`: a segment's key index is damaged; nothing was changed.
+    /// `segments` already have the deaths of the manifest's delete files; younger deletes are added here.
     ///
     /// # Panics
     /// If the shard hasn't applied as much as the manifest holds: the caller waits for that.
-    pub fn adopt(&mut self, base: &Base, sealed: Vec<Arc<Sealed>>) -> Result<()> {
+    pub fn adopt(&mut self, base: &Base, segments: Segments) {
         assert!(
             base.flushed.clock <= self.clock,
             "shard {} adopts a manifest at {} with its own clock at {}",
@@ -253,26 +275,26 @@ impl Shard {
             self.clock
         );
         if base.version < self.manifest {
-            return Ok(());
-        }
-        for segment in &sealed {
-            for entry in &self.deletes {
-                segment.delete(entry)?;
-            }
+            return;
         }
         self.growing.forget(base.flushed.clock);
+        self.sealed = segments.sealed.into();
+        self.gaps = segments.gaps.into();
+        let deletes = std::mem::take(&mut self.deletes);
+        for entry in &deletes {
+            self.delete_sealed(entry);
+        }
+        self.deletes = deletes;
         self.deletes.retain(|entry| entry.effective > base.flushed.clock);
         while self.unflushed.front().is_some_and(|span| span.last <= base.flushed.position) {
             self.unflushed.pop_front();
         }
         self.flushed = base.flushed;
         self.manifest = base.version;
-        self.sealed = sealed.into();
         self.publish();
-        Ok(())
     }
 
-    fn delete(&mut self, keys: &Keys, timestamp: Timestamp) -> Result<()> {
+    fn delete(&mut self, keys: &Keys, timestamp: Timestamp) {
         let column = Column::new(types::schema::ROW_ID_FIELD, keys.keys.clone());
         for row in 0..column.rows() {
             let entry = DeleteEntry {
@@ -282,12 +304,24 @@ impl Shard {
                 kills_below: keys.kills_below.unwrap_or(timestamp),
             };
             self.growing.delete(&entry);
-            for segment in self.sealed.iter() {
-                segment.delete(&entry)?;
-            }
+            self.delete_sealed(&entry);
             self.deletes.push(entry);
         }
-        Ok(())
+    }
+
+    /// Ends rows in segments. One whose key index is damaged becomes a gap: its rows that should be dead can't be told any more.
+    fn delete_sealed(&mut self, entry: &DeleteEntry) {
+        let mut damaged = Vec::new();
+        for segment in self.sealed.iter() {
+            if let Err(error) = segment.delete(entry) {
+                damaged.push(Gap::of_open(segment, error));
+            }
+        }
+        if !damaged.is_empty() {
+            let whole = |segment: &&Arc<Sealed>| damaged.iter().all(|gap| gap.segment != segment.id());
+            self.sealed = self.sealed.iter().filter(whole).cloned().collect();
+            self.gaps = self.gaps.iter().cloned().chain(damaged).collect();
+        }
     }
 
     /// The rows as the shard's schema has them: columns in its order, those that the writer didn't know filled with default or null.

@@ -46,7 +46,7 @@ impl Standalone {
     pub async fn start(world: &World, config: &Config, data: Option<&Path>) -> Result<Self> {
         let health = Health::default();
         health.wait_for("storage");
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(world.metrics.clone());
         let mut serving = vec![serve_admin(world, config, &health, &metrics).await?];
         // Ports before storage: who can't listen must not take part.
         let port = Port::bind(&format!("0.0.0.0:{}", config.proxy.port), "proxy.port").await?;
@@ -124,7 +124,10 @@ async fn recover(coordinators: &Coordinators, nodes: &Workers, call: &Call, embe
     if embedded {
         coordinators.data.sweep_orphans().await?;
     }
-    coordinators.data.assign_channels(call).await?;
+    // A channel that can't be taken up is tried again by its node; the others are served meanwhile.
+    if let Err(error) = coordinators.data.assign_channels(call).await {
+        tracing::error!(%error, "not every channel could be taken up");
+    }
     nodes.data.ready(call).await?;
     // What fails here is tried again by the loops; the rest is served meanwhile.
     for result in [coordinators.root.resume(call).await, coordinators.query.reconcile(call).await] {

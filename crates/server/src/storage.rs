@@ -10,10 +10,12 @@ use base::config::{Backends, Config, Deployment, LogBackend, MetaBackend, Object
 use meta::etcd::{EtcdMeta, EtcdOptions};
 use meta::redb::{RedbMeta, RedbOptions};
 use meta::store::{Meta, MetaError};
+use store::cache::DiskCache;
 use store::object::Store;
 use store::object::StoreError;
 use store::object::local::LocalStore;
 use store::object::s3::{S3Options, S3Store};
+use store::source::ObjectSource;
 use types::{Code, Error, Result};
 use wal::embedded::EmbeddedLog;
 use wal::kafka::{KafkaConfig, KafkaLog, KafkaSecurity};
@@ -27,8 +29,17 @@ pub struct Storage {
     pub log: Arc<dyn Log>,
     /// Objects.
     pub store: Arc<dyn Store>,
+    /// Before them, where they lie elsewhere.
+    pub cache: Option<DiskCache>,
     /// Nobody else can use them.
     pub embedded: bool,
+}
+
+impl Storage {
+    /// Objects by way of the cache.
+    pub fn source(&self) -> ObjectSource {
+        ObjectSource::new(self.store.clone(), self.cache.clone())
+    }
 }
 
 /// Opens what a standalone process uses.
@@ -40,8 +51,12 @@ pub async fn open(world: &World, config: &Config, data: Option<&Path>) -> Result
     tracing::info!(meta = backends.meta_reason(), log = backends.log_reason(), objects = backends.objects_reason(), "storage");
     let meta = open_meta(world, config, &backends.meta).await?;
     let (store, log) = tokio::try_join!(open_objects(world, config, &backends.objects), open_log(world, config, &backends.log))?;
+    let cache = match backends.objects {
+        ObjectsBackend::Local(_) => None,
+        ObjectsBackend::Remote => Some(DiskCache::open(world, &backends.cache, config.elanus.cache.disk_bytes.0).await?),
+    };
     let embedded = matches!(backends.meta, MetaBackend::Embedded(_));
-    Ok(Storage { meta, log, store, embedded })
+    Ok(Storage { meta, log, store, cache, embedded })
 }
 
 async fn open_meta(world: &World, config: &Config, backend: &MetaBackend) -> Result<Arc<dyn Meta>> {

@@ -95,8 +95,8 @@ async fn context(world: &World, config: &Config, storage: &Storage, leadership: 
 /// Starts the workers of a process over its storage; `roles` are the coordinators, wherever they are.
 pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles, peers: &Arc<Peers>) -> Workers {
     let channels = Arc::new(Channels::default());
-    let opener = Opener::new(storage.store.clone(), PageCache::new(PAGE_CACHE_BYTES));
-    let refresher = Refresher::new(roles.data.clone(), opener.clone());
+    let opener = Opener::new(storage.source(), PageCache::new(PAGE_CACHE_BYTES));
+    let refresher = Refresher::start(world, roles.data.clone(), opener.clone(), channels.clone());
     let data = DataNodeRole::start(node::data::Parts {
         world: world.clone(),
         log: storage.log.clone(),
@@ -108,6 +108,7 @@ pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles,
         limits: Limits {
             flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
             log_bytes: config.elanus.flush.log_bytes.0,
+            unflushed_bytes: config.elanus.flush.unflushed_bytes.0 as usize,
             pause: UPKEEP_PAUSE,
             alone: storage.embedded,
         },

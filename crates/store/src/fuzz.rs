@@ -10,6 +10,7 @@ use crate::container::Container;
 use crate::delete_file::{self, DeleteFile};
 use crate::frame::{Format, HEADER_BYTES};
 use crate::manifest::{self, Manifest};
+use crate::quarantine_file::{self, QuarantineFile};
 use crate::segment_file::fuzz as segment;
 
 /// The rows of the segment that [`fuzz_segment`] and [`fuzz_keys`] are about: seeds come from [`segment_seeds`].
@@ -32,6 +33,16 @@ pub fn fuzz_delete_file(bytes: &[u8]) {
             let places = file.entries_of(entry.key.as_ref());
             assert!(places.is_empty() || places.contains(&at), "a key that passes the filter is found");
         }
+    }
+}
+
+/// A quarantine file.
+pub fn fuzz_quarantine_file(bytes: &[u8]) {
+    for bytes in [bytes.to_vec(), repaired(&quarantine_file::FORMAT, bytes)] {
+        let Ok(file) = QuarantineFile::open(&MemoryBlob::new("fuzz", bytes.into())) else { continue };
+        // A reason is kept in part; what is read was cut already, or wasn't written by us.
+        let again = QuarantineFile::open(&MemoryBlob::new("fuzz", file.encode())).expect("own encoding");
+        assert_eq!((again.frames, again.head.through), (file.frames, file.head.through));
     }
 }
 

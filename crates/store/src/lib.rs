@@ -24,6 +24,7 @@ pub mod manifest;
 mod mmap;
 pub mod name;
 pub mod object;
+pub mod quarantine_file;
 pub mod reference;
 pub mod segment_file;
 mod sorted_keys;

@@ -76,9 +76,28 @@ pub fn checkpoints(channel: &ChannelName) -> String {
     format!("checkpoint/{channel}")
 }
 
-/// Everything of a collection, for the sweep after a drop: four prefixes to list.
-pub fn prefixes_of(collection: CollectionId) -> [String; 4] {
-    [format!("manifest/{collection}"), segments(collection), format!("delete/{collection}"), indexes(collection)]
+/// `quarantine/<collection>/<shard>/<attempt>`.
+pub fn quarantine_file(shard: ShardId, attempt: AttemptId) -> String {
+    format!("{}/{attempt}", quarantine_files(shard))
+}
+
+/// The prefix of a shard's quarantine files.
+pub fn quarantine_files(shard: ShardId) -> String {
+    format!("{QUARANTINE}/{}/{}", shard.collection, shard.index)
+}
+
+/// The prefix of all quarantine files.
+pub const QUARANTINE: &str = "quarantine";
+
+/// Everything of a collection, for the sweep after a drop: five prefixes to list.
+pub fn prefixes_of(collection: CollectionId) -> [String; 5] {
+    [
+        format!("manifest/{collection}"),
+        segments(collection),
+        format!("delete/{collection}"),
+        indexes(collection),
+        format!("{QUARANTINE}/{collection}"),
+    ]
 }
 
 #[cfg(test)]
@@ -101,6 +120,7 @@ mod tests {
         check(delete_file(shard, attempt), "delete/7/1/000000000000000000000000000000ab");
         check(index_file(CollectionId(7), SegmentId(9), IndexId(3), attempt), "index/7/9/3/000000000000000000000000000000ab");
         check(checkpoint(&ChannelName::from("a-elanus-dml_0"), attempt), "checkpoint/a-elanus-dml_0/000000000000000000000000000000ab");
+        check(quarantine_file(shard, attempt), "quarantine/7/1/000000000000000000000000000000ab");
         let prefixes = prefixes_of(CollectionId(7));
         assert!(manifest(shard, 1, attempt).starts_with(&prefixes[0]) && delete_file(shard, attempt).starts_with(&prefixes[2]));
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use types::{Code, Error};
+use types::Error;
 
 pub mod conformance;
 pub mod decorate;
@@ -90,9 +90,7 @@ impl StoreError {
     /// The error as other roles and clients see it.
     pub fn into_error(self) -> Error {
         match self {
-            Self::Missing(name) => {
-                Error::new(Code::IO_FAILED, format!("object {name} is missing: what refers to it can't be read: IO failed"))
-            }
+            Self::Missing(name) => Error::corrupt(format!("object {name} is missing")),
             Self::Exists(name) => Error::internal(format!("the name {name} is used twice")),
             Self::Damaged(error) | Self::Unavailable(error) | Self::Misconfigured(error) => error,
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use types::Result;
 use types::blob::{Blob, MemoryBlob};
 use types::schema::Schema;
+use types::{Error, Result};
 
 use crate::cache::DiskCache;
 use crate::delete_file::DeleteFile;
@@ -39,7 +39,7 @@ impl ObjectSource {
     /// A small object, whole, compared with its checksum.
     ///
     /// # Errors
-    /// `IO_FAILED`, naming a missing object; `DATA_INTEGRITY`; what the store says.
+    /// `DATA_INTEGRITY`, naming an object that is missing or damaged; what the store says.
     pub async fn bytes(&self, object: &ObjectRef) -> Result<Bytes> {
         object.verify(self.store.get(&object.name).await?)
     }
@@ -58,6 +58,16 @@ impl ObjectSource {
         Ok(Arc::new(MemoryBlob::new(object.name.clone(), bytes)))
     }
 
+    /// Lets go of the cache's copies of objects that turned out to be damaged: the next read gets them from the store. False without a
+    /// cache: a second look would find the same.
+    pub fn forget<'a>(&self, objects: impl IntoIterator<Item = &'a ObjectRef>) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        for object in objects {
+            cache.discard(&object.name);
+        }
+        true
+    }
+
     /// A manifest.
     ///
     /// # Errors
@@ -66,12 +76,15 @@ impl ObjectSource {
         Manifest::decode(&object.name, &self.bytes(object).await?)
     }
 
-    /// A delete file, read whole.
+    /// A delete file, read whole and compared with its checksum: a byte that nobody reads is damage too.
     ///
     /// # Errors
     /// As [`Self::blob`].
     pub async fn delete_file(&self, file: &DeleteFileRef) -> Result<DeleteFile> {
-        DeleteFile::open(&*self.blob(&file.object).await?)
+        let blob = self.blob(&file.object).await?;
+        let length = usize::try_from(blob.len()).map_err(|_| Error::internal("a delete file is larger than memory"))?;
+        file.object.verify(blob.read(0, length)?)?;
+        DeleteFile::open(&*blob)
     }
 
     /// A segment with those of its files that are `wanted`; the three that every segment needs are taken in any case.

@@ -363,6 +363,16 @@ impl Body {
         }
     }
 
+    /// Bytes of keys and values in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Insert(rows) => rows.batch.bytes(),
+            Self::Delete(keys) => keys.keys.bytes(),
+            Self::Upsert { keys, rows } => keys.keys.bytes() + rows.batch.bytes(),
+            _ => 0,
+        }
+    }
+
     /// The encoded body, to be cut into parts where it exceeds the log's limit.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();

@@ -58,6 +58,7 @@ section! {
     sections {
         "flush" => flush: ElanusFlush;
         "log" => log: ElanusLog;
+        "cache" => cache: ElanusCache;
         "lease" => lease: ElanusLease;
         "memory" => memory: ElanusMemory;
     }
@@ -83,6 +84,14 @@ section! {
     pub struct ElanusLog {
         /// Size of one file.
         "fileBytes" => file_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 4096.0);
+    }
+}
+
+section! {
+    /// Files of an object store that lies elsewhere, kept on the local disk.
+    pub struct ElanusCache {
+        /// The most of them. What is being read can't go: with too little room, reads of more are refused.
+        "diskBytes" => disk_bytes: Bytes = "65536" .unit(Unit::Megabytes) .range(16.0, 1073741824.0);
     }
 }
 

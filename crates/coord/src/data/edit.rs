@@ -3,7 +3,7 @@
 //! Refused edits change nothing and are final: their files become orphans, their author starts over from the manifest that is there.
 
 use role::data::{FlushEdit, ManifestEdit};
-use store::manifest::{Manifest, ShardState};
+use store::manifest::{IndexFile, Manifest, ShardState};
 use store::reference::ObjectRef;
 use types::{Code, Error, Result};
 
@@ -31,6 +31,12 @@ pub fn apply(current: &Manifest, edit: &ManifestEdit) -> Result<Option<Edited>> 
                 return Err(refused(current, format!("segment {segment} has index {} already", file.index)));
             }
             entry.indexes.push(file.clone());
+        }
+        ManifestEdit::RemoveDamagedIndex { segment, index, object } => {
+            let is_it = |file: &IndexFile| file.index == *index && file.object.name == *object;
+            let entry = next.segments.iter_mut().find(|entry| entry.id == *segment && entry.indexes.iter().any(is_it));
+            let Some(entry) = entry else { return Ok(None) };
+            entry.indexes.retain(|file| !is_it(file));
         }
         ManifestEdit::RemoveIndex { index } => {
             if current.segments.iter().all(|segment| segment.index(*index).is_none()) {
@@ -91,7 +97,7 @@ fn refused(current: &Manifest, why: String) -> Error {
 mod tests {
     use std::collections::BTreeSet;
 
-    use store::manifest::{DeleteFileRef, FileKind, Flushed, IndexFile, Origin, PartitionRows, Segment, SegmentFile, Truncated};
+    use store::manifest::{DeleteFileRef, FileKind, Flushed, Origin, PartitionRows, Segment, SegmentFile, Truncated};
     use types::id::{CollectionId, FieldId, IndexId, PartitionId, SegmentId, ShardId};
     use types::position::{LogId, Position};
     use types::record::Epoch;
@@ -197,6 +203,10 @@ mod tests {
         let add = ManifestEdit::AddIndex { segment: SegmentId(2), file };
         let indexed = edit(&manifest, add.clone()).manifest;
         assert!(apply(&indexed, &add).is_err() && apply(&start(), &add).is_err());
+        let damaged =
+            |object: &str| ManifestEdit::RemoveDamagedIndex { segment: SegmentId(2), index: IndexId(4), object: object.to_owned() };
+        assert!(apply(&indexed, &damaged("index/1/2/4/b")).expect("fits").is_none());
+        assert_eq!(edit(&indexed, damaged("index/1/2/4/a")).manifest.segments[0].indexes.len(), 0);
         let removed = edit(&indexed, ManifestEdit::RemoveIndex { index: IndexId(4) });
         assert_eq!((removed.garbage.len(), removed.manifest.segments[0].indexes.len()), (1, 0));
         assert!(apply(&removed.manifest, &ManifestEdit::RemoveIndex { index: IndexId(4) }).expect("fits").is_none());

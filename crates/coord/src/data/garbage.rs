@@ -10,7 +10,7 @@ use meta::catalog::model::{TOMBSTONE_OBJECTS_MAX, Tombstone};
 use store::manifest::Manifest;
 use store::object::StoreError;
 use types::Result;
-use types::id::ShardId;
+use types::id::{CollectionId, ShardId};
 use types::time::Timestamp;
 
 use crate::context::Context;
@@ -63,8 +63,10 @@ async fn delete(context: &Context, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Deletes files below the shards' prefixes that neither a manifest, a pointer nor a tombstone names.
-pub(super) async fn sweep_orphans(context: &Context, live: &[Arc<Manifest>]) -> Result<()> {
+/// Deletes files below the shards' prefixes that neither a manifest, a pointer nor a tombstone names. Those of collections in `unknown` stay:
+/// a manifest of theirs can't be read.
+pub(super) async fn sweep_orphans(context: &Context, live: &[Arc<Manifest>], unknown: &BTreeSet<CollectionId>) -> Result<()> {
+    let unknown: BTreeSet<String> = unknown.iter().map(ToString::to_string).collect();
     let named = context.view.read(|loaded| {
         let manifests = loaded.shards.values().filter_map(|shard| shard.value.manifest.as_ref().map(|pointer| pointer.object.name.clone()));
         let checkpoints = loaded.checkpoints.values().map(|checkpoint| checkpoint.value.object.name.clone());
@@ -78,7 +80,9 @@ pub(super) async fn sweep_orphans(context: &Context, live: &[Arc<Manifest>]) -> 
         .collect();
     for prefix in ["manifest", "segment", "delete", "index", "checkpoint"] {
         for object in context.store.list(prefix).await.map_err(StoreError::into_error)? {
-            if !named.contains(object.name.as_str()) {
+            let of_unknown = || object.name.split('/').nth(1).is_some_and(|collection| unknown.contains(collection));
+            let kept = named.contains(object.name.as_str()) || (prefix != "checkpoint" && of_unknown());
+            if !kept {
                 tracing::info!(object = %object.name, bytes = object.length, "deleting a file that a failed attempt left");
                 context.store.delete(&object.name).await.map_err(StoreError::into_error)?;
             }

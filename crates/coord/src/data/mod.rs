@@ -7,7 +7,7 @@ pub mod edit;
 mod garbage;
 mod manifests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,11 +56,17 @@ impl Data {
     /// # Errors
     /// As [`Self::collect_garbage`].
     pub async fn sweep_orphans(&self) -> Result<()> {
-        let mut live = Vec::new();
+        let (mut live, mut unknown) = (Vec::new(), BTreeSet::new());
         for shard in self.all_shards() {
-            live.push(self.manifests.current(shard).await?);
+            match self.manifests.current(shard).await {
+                Ok(manifest) => live.push(manifest),
+                Err(error) => {
+                    tracing::error!(%shard, %error, "a manifest can't be read: the shard isn't served, and none of its files is deleted");
+                    unknown.insert(shard.collection);
+                }
+            }
         }
-        garbage::sweep_orphans(&self.context, &live).await
+        garbage::sweep_orphans(&self.context, &live, &unknown).await
     }
 
     /// The manifest of a shard, for other coordinators of this process.

@@ -47,7 +47,14 @@ impl Index {
         let mut built = 0;
         let mut failed = None;
         for (collection, definitions) in self.definitions() {
-            for manifest in self.manifests(collection).await? {
+            let manifests = match self.manifests(collection).await {
+                Ok(manifests) => manifests,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+            };
+            for manifest in manifests {
                 for (segment, definition) in plan::missing(&manifest, &definitions, self.context.settings.indexed_rows_min) {
                     match self.build(&manifest, segment, definition).await {
                         Ok(()) => built += 1,

@@ -12,5 +12,5 @@ mod write;
 
 pub(crate) use layout::VECTORS_MAX;
 pub use layout::{Element, Header, SECTION_ALIGNMENT};
-pub use read::{Container, scrub};
+pub use read::{Container, Scrub, scrub};
 pub use write::{Draft, SectionData};

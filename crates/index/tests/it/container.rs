@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use index::file::scrub;
+use index::file::{Scrub, scrub};
 use index::params::{BuildParams, IndexKind, Structure};
 use index::{Scratch, SearchOptions, SliceRows, fuzz_open, registry};
 use rand::rngs::StdRng;
@@ -65,6 +65,7 @@ fn a_file_answers_wherever_it_lies() {
         let bytes = build_bytes(&params, &rows, 1, SEED);
         let aligned = open_bytes(bytes.clone());
         scrub(&blob(&bytes)).expect("a sound file");
+        in_steps(&bytes, 1_000).expect("a sound file");
         for shift in [1, 2, 4, 33] {
             // A blob that begins at an odd address: its sections are copied instead of mapped.
             let mut padded = vec![0; shift];
@@ -81,6 +82,12 @@ fn a_file_answers_wherever_it_lies() {
     }
 }
 
+fn in_steps(bytes: &[u8], step: u64) -> Result<()> {
+    let mut scrub = Scrub::default();
+    while !scrub.step(&blob(bytes), step)? {}
+    Ok(())
+}
+
 #[test]
 fn scrub_names_what_is_bad() {
     let bytes = small(IndexKind::Hnsw, 60);
@@ -91,6 +98,7 @@ fn scrub_names_what_is_bad() {
         damaged[at] ^= 0x40;
         let error = scrub(&blob(&damaged)).expect_err("every byte counts");
         assert_eq!(error.code(), Code::DATA_INTEGRITY);
+        assert_eq!(in_steps(&damaged, 1 + at as u64), Err(error.clone()), "steps of {} bytes", 1 + at);
         named.extend(names.iter().copied().filter(|name| error.reason().contains(&format!("section '{name}' has a bad checksum"))));
     }
     assert!(names.iter().all(|name| named.contains(name)), "{named:?}");

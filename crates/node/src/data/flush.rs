@@ -30,7 +30,12 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
     let rows = set.rows();
     let edit = write(node, set).await?;
     let dropped = edit.state == store::manifest::ShardState::Dropped;
-    node.parts.coordinator.edit_manifest(&call, id, ManifestEdit::Flush(Box::new(edit))).await?;
+    let edited = node.parts.coordinator.edit_manifest(&call, id, ManifestEdit::Flush(Box::new(edit))).await;
+    if let Err(error) = edited {
+        // The manifest may be ahead of the shard, where going over to it failed: then the next try starts from there.
+        node.parts.refresher.refresh(&call, &channel, id).await?;
+        return Err(error);
+    }
     if dropped {
         channel.remove(id);
         node.turns.lock().remove(&id);

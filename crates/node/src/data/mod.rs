@@ -2,13 +2,16 @@
 //!
 //! Start at [`DataNodeRole`]; [`sequencing`] takes up a channel, [`flush`] writes segments, [`upkeep`] decides when.
 
+mod admission;
 mod flush;
+mod quarantine;
 mod sequencing;
 mod stream;
 mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +26,7 @@ use types::time::Timestamp;
 use types::{Code, Error, Result};
 use wal::log::Log;
 use wal::reader::Acknowledged;
-use wal::writer::Sequencer;
+use wal::writer::{Phase, Sequencer, Stopped};
 
 use crate::channel::Channels;
 use crate::opener::Opener;
@@ -61,6 +64,10 @@ pub struct DataNodeRole {
     sequencers: Mutex<BTreeMap<ChannelName, Assigned>>,
     /// A flush of one shard at a time.
     turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Bytes that went through a log whose channels lie in common files.
+    log_bytes: Arc<AtomicU64>,
+    /// Shards whose quarantined records could be applied at the start, with the objects that hold them.
+    restored: Mutex<quarantine::Copies>,
 }
 
 #[derive(Clone)]
@@ -72,14 +79,34 @@ struct Assigned {
 impl DataNodeRole {
     /// A node without channels, and its upkeep.
     pub fn start(parts: Parts) -> Arc<Self> {
-        let role = Arc::new(Self { parts, sequencers: Mutex::default(), turns: Mutex::default() });
+        let role = Arc::new(Self {
+            parts,
+            sequencers: Mutex::default(),
+            turns: Mutex::default(),
+            log_bytes: Arc::default(),
+            restored: Mutex::default(),
+        });
         role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
         role
     }
 
     fn sequencer(&self, channel: &ChannelName) -> Result<Sequencer> {
+        if let Some(error) = self.loss(channel) {
+            return Err(error);
+        }
         let found = self.sequencers.lock().get(channel).map(|assigned| assigned.sequencer.clone());
         found.ok_or_else(|| Error::about(Code::CHANNEL_MISROUTED, &[("channel", channel)]))
+    }
+
+    /// Why a channel of this node is out of service, wherever else it would be tried (rule 7).
+    fn loss(&self, channel: &ChannelName) -> Option<Error> {
+        let sequencers = self.sequencers.lock();
+        let status = sequencers.get(channel).map(|assigned| assigned.sequencer.status());
+        let why = status.and_then(|status| match &status.borrow().phase {
+            Phase::Stopped(why @ Stopped::Loss(_)) => Some(stopped(channel, why)),
+            _ => None,
+        });
+        why.or_else(|| self.parts.channels.failure(channel))
     }
 
     /// A call of the node's own.
@@ -87,17 +114,31 @@ impl DataNodeRole {
         Call::within(&self.parts.world, COORDINATOR_MAX, what)
     }
 
-    /// Waits until every channel that is assigned here is read to its end and serves.
+    /// Waits until every channel that is assigned here is read to its end and serves. One that can't doesn't keep the others from it.
     ///
     /// # Errors
-    /// A channel that stopped, by name and reason; the call's deadline.
+    /// No channel serves: the reason of the first; the call's deadline.
     pub async fn ready(&self, call: &Call) -> Result<()> {
         let assigned: Vec<(ChannelName, Sequencer)> =
             self.sequencers.lock().iter().map(|(name, assigned)| (name.clone(), assigned.sequencer.clone())).collect();
+        let failed = self.parts.channels.failed();
+        let mut errors: Vec<Error> = failed.iter().filter_map(|(name, _)| self.parts.channels.failure(name)).collect();
+        let mut serving = 0;
         for (name, sequencer) in assigned {
-            call.bound("the log's end", async { sequencer.serving().await.map_err(|why| stopped(&name, &why)) }).await?;
+            let read = call.bound("the log's end", async { sequencer.serving().await.map_err(|why| stopped(&name, &why)) }).await;
+            match read {
+                Ok(_) => serving += 1,
+                Err(error) if error.code() == Code::TIMEOUT => return Err(error),
+                Err(error) => {
+                    tracing::error!(channel = %name, %error, "a channel has stopped, the collections on it are out of service");
+                    errors.push(error);
+                }
+            }
         }
-        Ok(())
+        match errors.into_iter().next() {
+            Some(first) if serving == 0 => Err(first),
+            _ => Ok(()),
+        }
     }
 
     /// Flushes everything and writes checkpoints: a start after it replays nothing.
@@ -118,7 +159,10 @@ impl DataNodeRole {
 #[async_trait]
 impl DataNode for DataNodeRole {
     async fn open_stream(&self, _call: &Call, channel: &ChannelName, writer: WriterId) -> Result<WriteStream> {
-        Ok(stream::open(&self.parts.world, self.sequencer(channel)?, writer))
+        match self.loss(channel) {
+            Some(error) => Ok(stream::refuse(&self.parts.world, error)),
+            None => Ok(stream::open(&self.parts.world, self.sequencer(channel)?, writer)),
+        }
     }
 
     async fn control(&self, call: &Call, channel: &ChannelName, shard: ShardId, control: Control) -> Result<Placed> {
@@ -150,7 +194,12 @@ impl DataNode for DataNodeRole {
     }
 
     async fn assign(&self, call: &Call, channel: &ChannelName, process: u64) -> Result<()> {
-        sequencing::assign(self, call, channel, process).await
+        let assigned = sequencing::assign(self, call, channel, process).await;
+        if let Err(error) = &assigned {
+            tracing::error!(%channel, %error, "a channel can't be taken up, the collections on it are out of service");
+            self.parts.channels.fail(channel, process, error.clone());
+        }
+        assigned
     }
 
     async fn growing_rows(&self, _call: &Call, shard: ShardId) -> Result<BTreeMap<PartitionId, u64>> {
@@ -159,6 +208,14 @@ impl DataNode for DataNodeRole {
     }
 }
 
-fn stopped(channel: &ChannelName, why: &wal::writer::Stopped) -> Error {
-    Error::new(Code::CHANNEL_NOT_AVAILABLE, format!("channel {channel} has stopped: {why:?}: channel not available"))
+fn stopped(channel: &ChannelName, why: &Stopped) -> Error {
+    match why {
+        Stopped::Loss(error) => {
+            let text = format!("channel {channel} has stopped, the collections on it are out of service: {error}");
+            Error::new(Code::DATA_INTEGRITY, text)
+        }
+        Stopped::Superseded(_) | Stopped::Asked => {
+            Error::new(Code::CHANNEL_NOT_AVAILABLE, format!("channel {channel} has stopped: {why:?}: channel not available"))
+        }
+    }
 }

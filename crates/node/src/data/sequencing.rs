@@ -1,16 +1,16 @@
 //! Taking up a channel: checkpoint first, then manifests (`log.md` §3), then the log to its end, then serve.
 
 use role::Call;
-use segment::Base;
 use store::manifest::{Flushed, ShardState};
 use types::Result;
 use types::id::{ChannelName, ShardId};
 use wal::checkpoint;
 use wal::planted::Planted;
 use wal::reader::ReaderState;
-use wal::writer::{Sequencer, SequencerOptions, StampedShards};
+use wal::writer::{Sequencer, SequencerOptions};
 
-use super::{Assigned, DataNodeRole};
+use super::admission::Guarded;
+use super::{Assigned, DataNodeRole, quarantine};
 use crate::channel::Channel;
 
 /// Starts to sequence a channel under a process epoch; a higher one than before starts anew.
@@ -25,15 +25,16 @@ pub(super) async fn assign(node: &DataNodeRole, call: &Call, name: &ChannelName,
     let start = starting_point(node, call, name).await?;
     let read = Flushed { position: start.position.previous(), epoch: start.epoch, number: start.number, clock: start.clock };
     let channel = Channel::sequenced(name.clone(), read);
-    for shard in node.parts.coordinator.shards_of_channel(call, name).await? {
-        let manifest = node.parts.refresher.manifest(call, shard).await?;
-        channel.add(shard, Base::of(&manifest));
+    if node.parts.log.kind() == EMBEDDED {
+        channel.share_log(node.log_bytes.clone());
     }
+    quarantine::take_up_all(node, call, &channel, &start).await?;
+    let limit = node.parts.limits.unflushed_bytes;
     let options = SequencerOptions {
         channel: name.clone(),
         process,
         start,
-        admission: Box::new(StampedShards::default()),
+        admission: Box::new(Guarded::new(channel.clone(), node.parts.channels.clone(), limit)),
         limits: None,
         planted: Planted::default(),
     };
@@ -43,7 +44,10 @@ pub(super) async fn assign(node: &DataNodeRole, call: &Call, name: &ChannelName,
     Ok(())
 }
 
-async fn starting_point(node: &DataNodeRole, call: &Call, name: &ChannelName) -> Result<ReaderState> {
+/// The log that keeps all channels in common files.
+const EMBEDDED: &str = "embedded";
+
+pub(super) async fn starting_point(node: &DataNodeRole, call: &Call, name: &ChannelName) -> Result<ReaderState> {
     let log = node.parts.log.open(name).await.map_err(|error| error.to_error(name))?;
     match node.parts.coordinator.checkpoint(call, name).await? {
         Some(pointer) => {

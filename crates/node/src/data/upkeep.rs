@@ -1,5 +1,6 @@
 //! When to flush and to write checkpoints: by bytes, never by age (`log.md` §2), so that an idle node does nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -8,22 +9,27 @@ use types::id::{ChannelName, ShardId};
 use types::{Code, Error, Result};
 use wal::checkpoint as stored;
 
-use super::{DataNodeRole, flush, sequencing};
+use super::{DataNodeRole, flush, quarantine, sequencing};
 
 /// Sizes that decide.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Growing bytes of a shard that are flushed: `elanus.flushBytes`.
+    /// Growing bytes of a shard that are flushed: `elanus.flush.shardBytes`.
     pub flush_bytes: usize,
-    /// Log bytes above a checkpoint before what holds it is flushed: `elanus.logBytes`.
+    /// Log bytes above a checkpoint before what holds it is flushed: `elanus.flush.logBytes`.
     pub log_bytes: u64,
+    /// Growing bytes of all shards beyond which writes are refused: `elanus.flush.unflushedBytes`.
+    pub unflushed_bytes: usize,
     /// Between two looks while there are writes.
     pub pause: Duration,
     /// One process is the whole cluster: nobody else can sequence.
     pub alone: bool,
 }
 
-/// Looks after each burst of writes.
+/// Between two tries to take up a channel that can't be.
+const TAKE_UP_PAUSE: Duration = Duration::from_secs(2);
+
+/// Looks after each burst of writes, and while something is broken.
 pub(super) async fn run(node: Weak<DataNodeRole>) {
     loop {
         let Some(alive) = node.upgrade() else { return };
@@ -31,6 +37,7 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
         look(&alive).await;
         let (clock, pause) = (alive.parts.world.clock.clone(), alive.parts.limits.pause);
         let tasks = alive.parts.world.tasks.clone();
+        let broken = !alive.parts.channels.failed().is_empty();
         drop(alive);
         // Sleeps until a channel moves, so that an idle process isn't woken.
         if moved.is_empty() {
@@ -41,6 +48,7 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
                 biased;
                 () = tasks.stopping() => return,
                 _ = any => {}
+                () = clock.sleep(TAKE_UP_PAUSE), if broken => {}
             }
             clock.sleep(pause).await;
         }
@@ -48,22 +56,60 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
 }
 
 async fn look(node: &DataNodeRole) {
+    take_up_failed(node).await;
+    quarantine::settle_restored(node).await;
+    for shard in due(node) {
+        if let Err(error) = flush::shard(node, shard).await {
+            tracing::warn!(%shard, %error, "a flush failed and is tried again");
+        }
+    }
     for channel in node.parts.channels.all() {
-        let due: Vec<ShardId> = channel
-            .unflushed_bytes()
-            .into_iter()
-            .filter(|(_, bytes)| *bytes >= node.parts.limits.flush_bytes)
-            .map(|(shard, _)| shard)
-            .collect();
-        for shard in &due {
-            if let Err(error) = flush::shard(node, *shard).await {
-                tracing::warn!(%shard, %error, "a flush failed and is tried again");
-            }
+        if let Err(error) = quarantine::copy(node, &node.own_call("quarantine"), channel.name(), &channel).await {
+            tracing::warn!(channel = %channel.name(), %error, "quarantined records can't be copied yet, their log can't be cut");
         }
         if let Err(error) = checkpoint(node, channel.name()).await {
             tracing::warn!(channel = %channel.name(), %error, "a checkpoint failed and is tried again");
         }
     }
+}
+
+/// Tries again to take up channels that couldn't be: what is damaged may have been put back.
+async fn take_up_failed(node: &DataNodeRole) {
+    for (name, process) in node.parts.channels.failed() {
+        match sequencing::assign(node, &node.own_call("assign"), &name, process).await {
+            Ok(()) => tracing::info!(channel = %name, "a channel could be taken up at last"),
+            Err(error) => node.parts.channels.fail(&name, process, error),
+        }
+    }
+}
+
+/// Shards to flush now: large ones, those that hold back much log, and the largest while all together are too large.
+fn due(node: &DataNodeRole) -> BTreeSet<ShardId> {
+    let limits = &node.parts.limits;
+    let mut due = BTreeSet::new();
+    let mut small: Vec<(usize, ShardId)> = Vec::new();
+    for channel in node.parts.channels.all() {
+        for (shard, bytes) in channel.unflushed_bytes() {
+            if bytes >= limits.flush_bytes {
+                due.insert(shard);
+            } else {
+                small.push((bytes, shard));
+            }
+        }
+        let holding = channel.holding();
+        due.extend(holding.iter().filter(|(position, _)| channel.log_bytes_above(*position) > limits.log_bytes).map(|(_, shard)| *shard));
+    }
+    // Half of the bound, so that writes go on while these are written.
+    let mut left: usize = small.iter().map(|(bytes, _)| bytes).sum();
+    small.sort_unstable_by(|a, b| b.cmp(a));
+    for (bytes, shard) in small {
+        if left <= limits.unflushed_bytes / 2 {
+            break;
+        }
+        left -= bytes;
+        due.insert(shard);
+    }
+    due
 }
 
 /// Writes a channel's checkpoint if it would advance, and lets go of the log below it.

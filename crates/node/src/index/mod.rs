@@ -13,7 +13,7 @@ use store::manifest::IndexFile;
 use store::name::{self, AttemptId};
 use store::object::StoreError;
 use store::reference::ObjectRef;
-use store::segment_file::SegmentReader;
+use store::segment_file::{ScrubCursor, SegmentReader};
 use types::index_params::IndexDefinition;
 use types::{Code, Error, Result};
 
@@ -40,6 +40,8 @@ impl IndexNode for IndexNodeRole {
         let (index, field) = (definition.id, definition.field);
         let name = name::index_file(shard.collection, segment.id, index, AttemptId::draw(&self.world.random));
         let reader = self.opener.reader(&segment, &schema).await?;
+        // An index of damaged vectors would outlive their repair.
+        let reader = self.world.tasks.blocking(move || reader.scrub(&mut ScrubCursor::default(), u64::MAX).map(|_| reader)).await?;
         let progress = Arc::new(Progress::new());
         let guard = CancelOnDrop(progress.clone());
         let pool = self.pool.clone();

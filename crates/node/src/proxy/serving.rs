@@ -68,8 +68,10 @@ impl Serving {
 
     async fn ask(&self, call: &Call, collection: &Collection) -> Result<Served> {
         let not_loaded = || Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &collection.name)]);
+        let mut failure = None;
         let ask = async {
             let state = self.query.load_state(call, collection.id).await?;
+            failure = state.failure;
             let wanted = state.wanted.ok_or_else(not_loaded)?;
             match self.query.leaders(call, collection.id).await {
                 Ok(leaders) => Ok(Served { leaders, wanted }),
@@ -81,7 +83,10 @@ impl Serving {
         let is_served = |shard| served.leaders.iter().any(|leader| leader.shard == shard);
         match collection.shards().all(|(shard, _)| is_served(shard)) {
             true => Ok(served),
-            false => Err(Error::about(Code::COLLECTION_NOT_FULLY_LOADED, &[("collection", &collection.name)])),
+            false => {
+                let error = Error::about(Code::COLLECTION_NOT_FULLY_LOADED, &[("collection", &collection.name)]);
+                Err(failure.into_iter().fold(error, |error, failure| error.context(failure)))
+            }
         }
     }
 

@@ -125,8 +125,9 @@ impl QueryNodeRole {
     }
 
     fn channel(&self, name: &ChannelName) -> Result<Arc<Channel>> {
+        let unread = || Error::new(Code::SERVICE_NOT_READY, format!("channel {name} isn't read by this node yet: service not ready"));
         let found = self.parts.channels.get(name);
-        found.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, format!("channel {name} isn't read by this node yet: service not ready")))
+        found.ok_or_else(|| self.parts.channels.failure(name).unwrap_or_else(unread))
     }
 }
 

@@ -6,7 +6,7 @@ use base::cpu::CpuPool;
 use base::random::Random;
 use expr::{Options, Plan};
 use index::params::{IndexKind, Purpose, SearchParams};
-use segment::{Base, Sealed, Shard, query, search};
+use segment::{Base, Gap, Sealed, Segments, Shard, query, search};
 use store::manifest::{Flushed, Manifest, Origin};
 use store::segment_file::{NewSegment, PageCache, SegmentReader, SegmentRows, encode};
 use types::batch::Batch;
@@ -63,6 +63,8 @@ struct World {
     manifest: Manifest,
     files: Vec<(store::manifest::Segment, Vec<(String, bytes::Bytes)>)>,
     flushed_deletes: Vec<DeleteEntry>,
+    /// Segments whose files are damaged now.
+    damaged: Vec<SegmentId>,
     clock: u64,
     next_number: i64,
 }
@@ -88,6 +90,7 @@ impl World {
             manifest,
             files: Vec::new(),
             flushed_deletes: Vec::new(),
+            damaged: Vec::new(),
             clock: 1,
             next_number: 0,
         }
@@ -158,10 +161,15 @@ impl World {
     }
 
     fn flush(&mut self) {
+        let writes = self.random.chance(0.5);
+        self.flush_during(writes);
+    }
+
+    fn flush_during(&mut self, writes: bool) {
         let progress = flushed(1 + self.log.len() as u64, self.clock);
         let Some(set) = self.shard.begin_flush(progress) else { return };
         // Records that come while the files are written must stay.
-        if self.random.chance(0.5) {
+        if writes {
             self.write();
         }
         let (batch, timestamps, partitions) = set.sorted_rows();
@@ -185,11 +193,11 @@ impl World {
             segments: self.manifest.segments.clone(),
             ..self.manifest.successor()
         };
-        let sealed = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), sealed).expect("own files");
+        let segments = self.open();
+        self.shard.adopt(&Base::of(&self.manifest), segments);
     }
 
-    fn open(&self) -> Vec<Arc<Sealed>> {
+    fn open(&self) -> Segments {
         let pages = PageCache::new(1 << 20);
         let open = |(segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>)| {
             let blobs = segment.files.iter().map(|file| {
@@ -199,14 +207,24 @@ impl World {
             let reader = SegmentReader::open(segment, &schema(), blobs.collect(), &pages).expect("own files");
             Arc::new(Sealed::new(reader, schema().primary().clone(), Vec::new(), &self.flushed_deletes).expect("own keys"))
         };
-        self.files.iter().map(open).collect()
+        let (damaged, whole): (Vec<_>, Vec<_>) = self.files.iter().partition(|(segment, _)| self.damaged.contains(&segment.id));
+        let gap = |(segment, _): &(store::manifest::Segment, _)| Gap::of_entry(segment, types::Error::corrupt("its file"));
+        Segments { sealed: whole.into_iter().map(open).collect(), gaps: damaged.into_iter().map(gap).collect() }
+    }
+
+    /// Some files are damaged, or whole again, and the shard looks at them anew.
+    fn damage_or_mend(&mut self) {
+        let random = &self.random;
+        self.damaged = self.files.iter().map(|(segment, _)| segment.id).filter(|_| random.chance(0.2)).collect();
+        let segments = self.open();
+        self.shard.adopt(&Base::of(&self.manifest), segments);
     }
 
     /// Another process: manifest, then the log from the beginning (what is flushed must be skipped).
     fn restart(&mut self) {
         self.shard = Shard::new(self.shard.id(), Base::of(&self.manifest));
-        let sealed = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), sealed).expect("own files");
+        let segments = self.open();
+        self.shard.adopt(&Base::of(&self.manifest), segments);
         for (record, position) in &self.log {
             self.shard.apply(record, *position, *position).expect("it fitted before");
         }
@@ -252,7 +270,11 @@ impl World {
         let bound = self.random.below(KEYS) as i64;
         let plan = Plan::compile(&format!("id < {bound}"), &schema(), &Options::default()).expect("a plain filter");
         let wanted = query::Query { filter: &plan, partitions: None, at, ignore_growing: false };
-        let count = query::count(version, &wanted, pool).expect("own files");
+        // What can't be read in full is refused: an answer is always the model's.
+        let count = match query::count(version, &wanted, pool) {
+            Err(_) if !self.damaged.is_empty() => return,
+            count => count.expect("own files"),
+        };
         assert_eq!(count, self.model.visible(at).iter().filter(|row| row.key < bound).count() as u64, "count at {at}");
         let found = query::rows(version, &wanted, None, pool).expect("own files");
         let places: Vec<_> = found.iter().map(|row| row.place).collect();
@@ -280,7 +302,10 @@ impl World {
             ignore_growing: false,
             cancelled: None,
         };
-        let found = search::search(version, &request, pool).expect("own files");
+        let found = match search::search(version, &request, pool) {
+            Err(_) if !self.damaged.is_empty() => return,
+            found => found.expect("own files"),
+        };
         let actual: Vec<(f32, Key)> = found[0].iter().map(|row| (row.distance, row.key.clone())).collect();
         let expected: Vec<(f32, Key)> =
             self.model.nearest(query, at).into_iter().take(limit).map(|(distance, key)| (distance, Key::Int(key))).collect();
@@ -294,9 +319,10 @@ fn agrees_with_the_model_through_flushes_and_restarts() {
         let outcome = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             for _ in 0..STEPS {
-                match world.random.below(12) {
+                match world.random.below(14) {
                     0 => world.flush(),
                     1 => world.restart(),
+                    2 => world.damage_or_mend(),
                     _ => world.write(),
                 }
                 world.check();
@@ -319,4 +345,43 @@ fn the_first_unflushed_record_is_never_above_one_that_no_manifest_holds() {
     world.flush();
     let unflushed = world.log.iter().find(|(_, position)| *position > world.manifest.flushed.position).map(|(_, position)| *position);
     assert_eq!(world.shard.first_unflushed(), unflushed);
+}
+
+#[test]
+fn a_read_that_a_quarantined_segment_concerns_is_refused_by_name_and_no_other() {
+    let mut world = World::new(2);
+    let mut insert = |partition: i64| {
+        let rows = world.rows(&[partition]);
+        let rows = Rows::of_partition(PartitionId(partition), rows.batch);
+        world.stamp(Body::Insert(rows));
+        world.flush_during(false);
+        Timestamp(world.clock)
+    };
+    let (first, second) = (insert(1), insert(2));
+    world.damaged = vec![world.files[1].0.id];
+    world.restart();
+    let check = |version: &segment::Version, partitions: Option<&[i64]>, at: Timestamp, expected: Result<u64, &str>| {
+        let partitions: Option<Vec<PartitionId>> = partitions.map(|ids| ids.iter().map(|id| PartitionId(*id)).collect());
+        let plan = Plan::always();
+        let wanted = query::Query { filter: &plan, partitions: partitions.as_deref(), at, ignore_growing: false };
+        match (query::count(version, &wanted, &CpuPool::inline()), expected) {
+            (Ok(count), Ok(expected)) => assert_eq!(count, expected),
+            (Err(error), Err(fragment)) => assert!(error.reason().contains(fragment), "{error}"),
+            (count, expected) => panic!("{count:?} instead of {expected:?}"),
+        }
+    };
+    let gone = "segment 101 of shard 1v0 is quarantined, its 1 rows of partition 2 can't be read";
+    let version = world.shard.versions().load_full();
+    check(&version, None, version.clock, Err(gone));
+    check(&version, Some(&[2]), version.clock, Err(gone));
+    check(&version, Some(&[1, 2]), second, Err(gone));
+    check(&version, Some(&[1]), version.clock, Ok(1));
+    check(&version, None, first, Ok(1));
+    world.stamp(Body::Control(Control::DropPartition { partition: PartitionId(2) }));
+    let version = world.shard.versions().load_full();
+    check(&version, None, version.clock, Ok(1));
+    world.damaged.clear();
+    world.restart();
+    let version = world.shard.versions().load_full();
+    check(&version, None, second, Ok(1));
 }

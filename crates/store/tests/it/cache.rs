@@ -117,7 +117,7 @@ async fn failed_fetches_leave_nothing() {
     let error = cache.fetch(&*setting.store, &other).await.expect_err("the store gives other bytes");
     assert_eq!(error.code(), Code::DATA_INTEGRITY);
     let missing = ObjectRef::of("missing", b"x");
-    assert_eq!(cache.fetch(&*setting.store, &missing).await.expect_err("there is none").code(), Code::IO_FAILED);
+    assert_eq!(cache.fetch(&*setting.store, &missing).await.expect_err("there is none").code(), Code::DATA_INTEGRITY);
     assert_eq!((cache.usage().files, cache.usage().bytes), (0, 0));
     plan.pause();
     assert!(cache.fetch(&faulty, &object).await.is_ok());

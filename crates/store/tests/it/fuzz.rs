@@ -73,6 +73,11 @@ fn delete_file() {
 }
 
 #[test]
+fn quarantine_file() {
+    check(fuzz::fuzz_quarantine_file, "quarantine file", &manifests::quarantined().encode());
+}
+
+#[test]
 fn keys_and_stats() {
     let seeds = fuzz::segment_seeds();
     check(fuzz::fuzz_keys, "keys", &seeds[seeds.len() - 2]);
@@ -91,7 +96,8 @@ fn segment() {
 /// Nothing but noise.
 #[test]
 fn noise() {
-    let targets = [fuzz::fuzz_manifest, fuzz::fuzz_delete_file, fuzz::fuzz_keys, fuzz::fuzz_stats, fuzz::fuzz_segment];
+    let targets =
+        [fuzz::fuzz_manifest, fuzz::fuzz_delete_file, fuzz::fuzz_quarantine_file, fuzz::fuzz_keys, fuzz::fuzz_stats, fuzz::fuzz_segment];
     for seed in 0..300 {
         let random = Random::seeded(seed);
         let bytes: Vec<u8> = (0..random.below(400)).map(|_| random.u64() as u8).collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use store::delete_file::DeleteFile;
 use store::manifest::{FileKind, Manifest, Segment};
+use store::quarantine_file::QuarantineFile;
 use store::segment_file::{PageCache, SegmentReader};
 use types::blob::MemoryBlob;
 
@@ -27,6 +28,7 @@ fn files() -> Vec<(String, Bytes)> {
     let encode = |entries| store::delete_file::encode("delete", entries).expect("the sample agrees with itself").1;
     let mut files = vec![
         ("manifest-1".to_owned(), manifests::sample().encode().expect("the sample agrees with itself")),
+        ("quarantine-1".to_owned(), manifests::quarantined().encode()),
         ("delete-1-int".to_owned(), encode(deletes::ints(40, SEED))),
         ("delete-1-text".to_owned(), encode(deletes::texts(40, SEED))),
     ];
@@ -56,7 +58,7 @@ fn write_golden() {
 /// Our own formats are written as ever: a change is a new version.
 #[test]
 fn own_formats_have_not_changed() {
-    let own = ["manifest-1", "delete-1-int", "delete-1-text", "segment-1-int/keys", "segment-1-text/keys"];
+    let own = ["manifest-1", "quarantine-1", "delete-1-int", "delete-1-text", "segment-1-int/keys", "segment-1-text/keys"];
     for (name, bytes) in files().into_iter().filter(|(name, _)| own.contains(&name.as_str())) {
         assert!(golden(&name) == bytes, "{name} is written in another way");
     }
@@ -65,6 +67,8 @@ fn own_formats_have_not_changed() {
 #[test]
 fn manifests_and_deletes_stay_readable() {
     assert_eq!(Manifest::decode("golden", &golden("manifest-1")).expect("a golden file"), manifests::sample());
+    let quarantined = QuarantineFile::open(&MemoryBlob::new("quarantine-1", golden("quarantine-1"))).expect("a golden file");
+    assert_eq!(quarantined, manifests::quarantined());
     for (name, mut entries) in [("delete-1-int", deletes::ints(40, SEED)), ("delete-1-text", deletes::texts(40, SEED))] {
         let file = DeleteFile::open(&MemoryBlob::new(name, golden(name))).expect("a golden file");
         entries.sort_by(|a, b| (&a.key, a.effective, a.kills_below, a.partition).cmp(&(&b.key, b.effective, b.kills_below, b.partition)));

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use store::manifest::{
     DeleteFileRef, FileKind, Flushed, Import, IndexFile, Manifest, Origin, PartitionRows, Segment, SegmentFile, ShardState, Snapshot,
     Truncated,
 };
+use store::quarantine_file::{Head, QuarantineFile};
 use store::reference::ObjectRef;
-use types::id::{FieldId, IndexId, JobId, PartitionId, SegmentId, ShardId};
+use types::id::{ChannelName, CollectionId, FieldId, IndexId, JobId, PartitionId, SegmentId, ShardId};
 use types::position::{LogId, Position};
 use types::record::Epoch;
 use types::time::Timestamp;
@@ -39,6 +41,18 @@ pub fn segment(id: i64, timestamps: (u64, u64)) -> Segment {
 pub fn deletes(name: &str, effective: (u64, u64)) -> DeleteFileRef {
     let effective = (Timestamp(effective.0), Timestamp(effective.1));
     DeleteFileRef { object: object(name), entries: 12, effective, kills_below_max: effective.1 }
+}
+
+/// Two frames of a shard.
+pub fn quarantined() -> QuarantineFile {
+    let at = |n| Position::from_parts(LogId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef), [1, 2, n]);
+    let head = Head {
+        shard: ShardId::new(CollectionId(7), 1),
+        channel: ChannelName::from("by-dev-elanus-dml_3"),
+        reason: "shard 7v1: field number holds Int32 in the log: data integrity check failed".into(),
+        through: at(9),
+    };
+    QuarantineFile { head, frames: vec![(at(4), Bytes::from_static(b"a frame")), (at(8), Bytes::from_static(b"another one"))] }
 }
 
 /// One of everything.
