@@ -80,5 +80,8 @@ class Server:
         shutil.rmtree(self.directory)
 
     def log(self) -> str:
+        return self.whole_log()[-8000:]
+
+    def whole_log(self) -> str:
         with open(os.path.join(self.directory, "server.log"), encoding="utf-8", errors="replace") as file:
-            return file.read()[-8000:]
+            return file.read()
