@@ -81,9 +81,11 @@ where
     let clock = coordinators.context.world.clock.clone();
     let tasks = coordinators.context.world.tasks.clone();
     let mut changes = coordinators.context.view.changes();
+    let mut members = coordinators.context.member_changes();
     while !tasks.is_stopping() {
         // Changes that come during the round make another one.
         changes.mark_unchanged();
+        members.mark_unchanged();
         let failed = match round(coordinators.clone()).await {
             Ok(()) => false,
             Err(error) => {
@@ -96,6 +98,7 @@ where
             biased;
             () = tasks.stopping() => return,
             changed = changes.changed() => if changed.is_err() { return },
+            changed = members.changed() => if changed.is_err() { return },
             () = clock.sleep(wait) => {}
         }
     }

@@ -4,8 +4,11 @@
 
 pub mod channel;
 pub mod data;
+pub mod follow;
 pub mod index;
 pub mod opener;
+#[doc(hidden)]
+pub mod planted;
 pub mod proxy;
 pub mod query;
 pub mod refresh;

@@ -40,6 +40,11 @@ impl Refresher {
         }
     }
 
+    /// Whether they are.
+    pub fn is_served(&self, shard: ShardId) -> bool {
+        self.served.lock().contains_key(&shard)
+    }
+
     /// The current manifest.
     ///
     /// # Errors
@@ -66,15 +71,10 @@ impl Refresher {
         let _turn = turn.lock().await;
         let manifest = self.manifest(call, shard).await?;
         let clock = manifest.flushed.clock;
-        let mut progress = channel.progress();
-        let reached = async {
-            // A manifest that was made of the create record alone is reached by any shard.
-            let applied = progress.wait_for(|progress| manifest.version == 0 || progress.clock >= clock);
-            applied.await.map(drop).map_err(|_| types::Error::internal("a channel ended while a shard went over to a manifest"))
-        };
-        call.bound("the log up to a manifest", reached).await?;
+        // A manifest that was made of the create record alone is reached by any shard.
+        channel.wait(call, "the log up to a manifest", |progress| manifest.version == 0 || progress.clock >= clock).await?;
         let open = channel.reader(shard)?.versions.load().sealed.clone();
-        let sealed = if serve { self.opener.segments(&manifest, &open).await? } else { Vec::new() };
+        let sealed = if serve { Some(self.opener.segments(&manifest, &open).await?) } else { None };
         channel.adopt(shard, &Base::of(&manifest), sealed)
     }
 }

@@ -59,6 +59,8 @@ pub struct Version {
     pub clock: Timestamp,
     /// Of which manifest the segments are.
     pub manifest: u64,
+    /// The segments are open: a reader that doesn't find them so must not answer.
+    pub is_open: bool,
 }
 
 /// A shard's state and its only writer.
@@ -68,6 +70,7 @@ pub struct Shard {
     growing: Growing,
     deletes: Vec<DeleteEntry>,
     sealed: Arc<[Arc<Sealed>]>,
+    is_open: bool,
     manifest: u64,
     flushed: Flushed,
     clock: Timestamp,
@@ -114,6 +117,7 @@ impl Shard {
             growing: growing.view(),
             clock: base.flushed.clock,
             manifest: base.version,
+            is_open: false,
         };
         Self {
             id,
@@ -121,6 +125,7 @@ impl Shard {
             growing,
             deletes: Vec::new(),
             sealed: Arc::new([]),
+            is_open: false,
             manifest: base.version,
             flushed: base.flushed,
             clock: base.flushed.clock,
@@ -217,6 +222,7 @@ impl Shard {
             growing: self.growing.view(),
             clock: self.clock,
             manifest: self.manifest,
+            is_open: self.is_open,
         }));
     }
 
@@ -237,14 +243,14 @@ impl Shard {
 
     /// Goes over to a newer manifest (or to other segments of the same one): rows up to its clock are in `sealed` from now on.
     ///
-    /// `sealed` already has the deaths of the manifest's delete files; younger deletes are added here.
+    /// `sealed` already has the deaths of the manifest's delete files; younger deletes are added here. `None` where nobody reads here.
     ///
     /// # Errors
     /// `DATA_INTEGRITY`: a segment's key index is damaged; nothing was changed.
     ///
     /// # Panics
     /// If the shard hasn't applied as much as the manifest holds: the caller waits for that.
-    pub fn adopt(&mut self, base: &Base, sealed: Vec<Arc<Sealed>>) -> Result<()> {
+    pub fn adopt(&mut self, base: &Base, sealed: Option<Vec<Arc<Sealed>>>) -> Result<()> {
         assert!(
             base.flushed.clock <= self.clock,
             "shard {} adopts a manifest at {} with its own clock at {}",
@@ -255,7 +261,7 @@ impl Shard {
         if base.version < self.manifest {
             return Ok(());
         }
-        for segment in &sealed {
+        for segment in sealed.iter().flatten() {
             for entry in &self.deletes {
                 segment.delete(entry)?;
             }
@@ -267,7 +273,8 @@ impl Shard {
         }
         self.flushed = base.flushed;
         self.manifest = base.version;
-        self.sealed = sealed.into();
+        self.is_open = sealed.is_some();
+        self.sealed = sealed.unwrap_or_default().into();
         self.publish();
         Ok(())
     }

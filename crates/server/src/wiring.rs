@@ -16,8 +16,10 @@ use meta::sequence::{IdAllocator, TimestampAllocator};
 use meta::store::MetaError;
 use node::channel::Channels;
 use node::data::{DataNodeRole, Limits};
+use node::follow::{self, Followers};
 use node::index::IndexNodeRole;
 use node::opener::Opener;
+use node::planted::Planted;
 use node::proxy::Roles;
 use node::query::QueryNodeRole;
 use node::refresh::Refresher;
@@ -94,9 +96,25 @@ async fn context(world: &World, config: &Config, storage: &Storage, leadership: 
 
 /// Starts the workers of a process over its storage; `roles` are the coordinators, wherever they are.
 pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles, peers: &Arc<Peers>) -> Workers {
+    workers_with(world, config, (storage, Planted::default()), roles, peers)
+}
+
+/// [`workers`] with bugs of simulations.
+#[doc(hidden)]
+pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storage, Planted), roles: &Roles, peers: &Arc<Peers>) -> Workers {
     let channels = Arc::new(Channels::default());
     let opener = Opener::new(storage.store.clone(), PageCache::new(PAGE_CACHE_BYTES));
     let refresher = Refresher::new(roles.data.clone(), opener.clone());
+    let followers = Followers::new(follow::Parts {
+        world: world.clone(),
+        log: storage.log.clone(),
+        coordinator: roles.data.clone(),
+        peers: peers.clone(),
+        channels: channels.clone(),
+        refresher: refresher.clone(),
+        store: storage.store.clone(),
+        planted,
+    });
     let data = DataNodeRole::start(node::data::Parts {
         world: world.clone(),
         log: storage.log.clone(),
@@ -105,6 +123,8 @@ pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles,
         channels: channels.clone(),
         opener: opener.clone(),
         refresher: refresher.clone(),
+        followers: followers.clone(),
+        planted,
         limits: Limits {
             flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
             log_bytes: config.elanus.flush.log_bytes.0,
@@ -116,8 +136,11 @@ pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles,
         world: world.clone(),
         channels,
         refresher,
+        followers,
         coordinator: roles.data.clone(),
         peers: peers.clone(),
+        own: Some(data.clone()),
+        planted,
     });
     // Builds have threads of their own, so that searches don't wait behind them.
     let pool = CpuPool::with_threads("build", world.cpu.threads());

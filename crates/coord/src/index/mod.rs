@@ -66,7 +66,7 @@ impl Index {
 
     async fn build(&self, manifest: &Manifest, segment: SegmentId, definition: &IndexDefinition) -> Result<()> {
         let call = Call::within(&self.context.world, BUILD_MAX, "index build");
-        let member = self.context.members.read().index_nodes.first().cloned();
+        let member = self.context.members().index_nodes.first().cloned();
         let member = member.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, "no index node is there: service not ready"))?;
         let entry = manifest.segment(segment).expect("planned from this manifest").clone();
         let task = BuildTask { shard: manifest.shard, segment: entry, schema: manifest.schema.clone(), definition: definition.clone() };

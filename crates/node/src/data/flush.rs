@@ -26,7 +26,10 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
     let call = node.own_call("flush");
     sequencing::confirm_new_shards(node, &call, &channel).await?;
     let (set, clock) = channel.begin_flush(id)?;
-    let Some(set) = set else { return Ok(clock) };
+    let Some(mut set) = set else { return Ok(clock) };
+    if node.parts.planted.flush_forgets_deletes {
+        set.deletes.clear();
+    }
     let rows = set.rows();
     let edit = write(node, set).await?;
     let dropped = edit.state == store::manifest::ShardState::Dropped;
@@ -43,8 +46,12 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
 
 async fn write(node: &DataNodeRole, set: FlushSet) -> Result<FlushEdit> {
     let store = node.parts.opener.store();
-    let segment_id = SegmentId(node.parts.root.allocate_ids(&node.own_call("segment id"), 1).await?.start);
-    let attempt = AttemptId::draw(&node.parts.world.random);
+    let mut segment_id = SegmentId(node.parts.root.allocate_ids(&node.own_call("segment id"), 1).await?.start);
+    let mut attempt = AttemptId::draw(&node.parts.world.random);
+    if node.parts.planted.reused_name {
+        segment_id = SegmentId(1_000_000 + set.from.number as i64);
+        attempt = AttemptId(u128::from(set.from.number));
+    }
     let encoded = node.parts.world.cpu.run(move || encode(set, segment_id, attempt)).await?;
     for (name, bytes) in encoded.objects {
         store.put(&name, bytes).await.map_err(StoreError::into_error)?;

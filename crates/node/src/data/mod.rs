@@ -8,16 +8,15 @@ mod stream;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
 use parking_lot::Mutex;
 use role::Call;
-use role::data::{DataCoord, DataNode, Placed, WriteStream};
+use role::data::{DataCoord, DataNode, LogEnd, Placed, WriteStream};
 use types::id::{ChannelName, PartitionId, ShardId, WriterId};
-use types::position::Position;
 use types::record::Control;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
@@ -26,7 +25,9 @@ use wal::reader::Acknowledged;
 use wal::writer::Sequencer;
 
 use crate::channel::Channels;
+use crate::follow::Followers;
 use crate::opener::Opener;
+use crate::planted::Planted;
 use crate::refresh::Refresher;
 
 pub use upkeep::Limits;
@@ -51,13 +52,20 @@ pub struct Parts {
     pub opener: Opener,
     /// Takes shards over to new manifests.
     pub refresher: Arc<Refresher>,
+    /// Reads channels that are sequenced elsewhere.
+    pub followers: Arc<Followers>,
     /// When to flush.
     pub limits: Limits,
+    /// Bugs of simulations.
+    #[doc(hidden)]
+    pub planted: Planted,
 }
 
 /// The data node of a process.
 pub struct DataNodeRole {
     parts: Parts,
+    /// For tasks that outlive a call.
+    own: Weak<DataNodeRole>,
     sequencers: Mutex<BTreeMap<ChannelName, Assigned>>,
     /// A flush of one shard at a time.
     turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
@@ -72,7 +80,7 @@ struct Assigned {
 impl DataNodeRole {
     /// A node without channels, and its upkeep.
     pub fn start(parts: Parts) -> Arc<Self> {
-        let role = Arc::new(Self { parts, sequencers: Mutex::default(), turns: Mutex::default() });
+        let role = Arc::new_cyclic(|own| Self { parts, own: own.clone(), sequencers: Mutex::default(), turns: Mutex::default() });
         role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
         role
     }
@@ -128,7 +136,7 @@ impl DataNode for DataNodeRole {
         Ok(Placed { position: receipt.position, epoch: receipt.epoch, number: receipt.number, timestamp: receipt.timestamp })
     }
 
-    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<Position> {
+    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<LogEnd> {
         let sequencer = self.sequencer(channel)?;
         // The process that sequences alone has applied what it acknowledged; others prove by an append that they still sequence.
         let acknowledged: Acknowledged = if self.parts.limits.alone {
@@ -137,7 +145,8 @@ impl DataNode for DataNodeRole {
         } else {
             call.bound("a barrier", async { sequencer.barrier().await.map_err(|error| error.to_error()) }).await?
         };
-        Ok(acknowledged.position)
+        let Acknowledged { position, epoch, number, clock } = acknowledged;
+        Ok(LogEnd { position, epoch, number, clock })
     }
 
     async fn advance_clock(&self, call: &Call, channel: &ChannelName, timestamp: Timestamp) -> Result<()> {
@@ -150,7 +159,8 @@ impl DataNode for DataNodeRole {
     }
 
     async fn assign(&self, call: &Call, channel: &ChannelName, process: u64) -> Result<()> {
-        sequencing::assign(self, call, channel, process).await
+        let own = self.own.upgrade().ok_or_else(|| Error::internal("a data node is called while it goes"))?;
+        sequencing::assign(&own, call, channel, process).await
     }
 
     async fn growing_rows(&self, _call: &Call, shard: ShardId) -> Result<BTreeMap<PartitionId, u64>> {

@@ -78,6 +78,10 @@ pub(super) async fn checkpoint(node: &DataNodeRole, name: &ChannelName) -> Resul
     let pointer = stored::write(&node.parts.world, &**node.parts.opener.store(), name, &state).await?;
     let pointer = CheckpointPointer { name: pointer.name, length: pointer.length, checksum: pointer.checksum, position, process };
     node.parts.coordinator.commit_checkpoint(&call, name, pointer).await?;
-    let cut = node.parts.log.truncate(name, position).await;
+    let cut = match node.parts.planted.early_truncation {
+        true => sequencer.acknowledged().map_or(position, |acknowledged| acknowledged.position),
+        false => position,
+    };
+    let cut = node.parts.log.truncate(name, cut).await;
     cut.map_err(|error| Error::new(Code::IO_FAILED, format!("the log of {name} can't be cut below {position}: {error:?}: IO failed")))
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use base::World;
 use expr::Plan;
 use index::params::{IndexKind, Purpose, SearchParams, check_search};
 use parking_lot::RwLock;
 use role::Call;
-use role::data::DataCoord;
+use role::data::{DataCoord, DataNode};
 use role::peers::Peers;
 use role::query::{Hit, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, SearchRequest, SearchResponse, ServeShard};
 use segment::{Place, Version, query, search};
@@ -20,7 +21,9 @@ use types::index_params::IndexDefinition;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::channel::{Channel, Channels};
+use crate::channel::{Channel, Channels, Source};
+use crate::follow::Followers;
+use crate::planted::Planted;
 use crate::refresh::Refresher;
 
 /// What a query node is made of.
@@ -31,10 +34,17 @@ pub struct Parts {
     pub channels: Arc<Channels>,
     /// Takes shards over to manifests.
     pub refresher: Arc<Refresher>,
+    /// Reads channels that are sequenced elsewhere.
+    pub followers: Arc<Followers>,
     /// Says where channels are sequenced.
     pub coordinator: Arc<dyn DataCoord>,
     /// Reaches sequencers.
     pub peers: Arc<Peers>,
+    /// The data node of this process, if it has one: it knows the ends of the logs that it sequences.
+    pub own: Option<Arc<dyn DataNode>>,
+    /// Bugs of simulations.
+    #[doc(hidden)]
+    pub planted: Planted,
 }
 
 /// The query node of a process.
@@ -65,8 +75,11 @@ impl QueryNodeRole {
         let clock = self.reach(call, &channel, scope.at).await?;
         let reader = channel.reader(shard)?;
         let version = self.with_schema(call, &channel, &reader.versions, scope.schema_version).await?;
+        if !version.is_open {
+            return Err(Error::new(Code::SERVICE_NOT_READY, format!("the segments of shard {shard} are being opened: service not ready")));
+        }
         let at = match scope.at {
-            ReadAt::Snapshot(at) => at,
+            ReadAt::Snapshot(at) if !self.parts.planted.moving_snapshot => at,
             _ => clock.max(version.clock),
         };
         let partitions = match (&scope.partitions, &served.partitions) {
@@ -78,49 +91,43 @@ impl QueryNodeRole {
 
     /// Waits until as much is applied as the read asks for; the channel's clock then.
     async fn reach(&self, call: &Call, channel: &Channel, at: ReadAt) -> Result<Timestamp> {
-        let mut progress = channel.progress();
-        let ended = |_| Error::internal("a channel ended while a read waited for it");
+        let clock = &self.parts.world.clock;
         match at {
             ReadAt::Applied => {}
-            // Sequencer and reader are one: what is applied is level.
-            ReadAt::Within(_) if channel.is_sequenced_here() => {}
+            ReadAt::Within(limit) if channel.is_level(clock.now(), limit) => {}
             ReadAt::Barrier | ReadAt::Within(_) => {
-                let end = self.sequencer(call, channel.name()).await?.barrier(call, channel.name()).await?;
-                if !channel.is_sequenced_here() {
-                    let reached = progress.wait_for(|progress| progress.position.next() >= end);
-                    call.bound("the end of the log", async { reached.await.map(drop).map_err(ended) }).await?;
+                let asked = clock.now();
+                let end = self.sequencer(call, channel).await?.barrier(call, channel.name()).await?;
+                // The only sequencer applies before it acknowledges, so all that it names is here already.
+                if channel.source() != Source::OnlySequencer {
+                    channel.wait(call, "the end of the log", |progress| progress.number >= end.number).await?;
+                    channel.was_level(asked);
                 }
             }
             ReadAt::Snapshot(timestamp) => {
-                if progress.borrow().clock < timestamp {
-                    self.sequencer(call, channel.name()).await?.advance_clock(call, channel.name(), timestamp).await?;
+                if channel.progress().borrow().clock < timestamp {
+                    self.sequencer(call, channel).await?.advance_clock(call, channel.name(), timestamp).await?;
                 }
-                let reached = progress.wait_for(|progress| progress.clock >= timestamp);
-                call.bound("the snapshot's timestamp", async { reached.await.map(drop).map_err(ended) }).await?;
+                channel.wait(call, "the snapshot's timestamp", |progress| progress.clock >= timestamp).await?;
             }
         }
-        let clock = progress.borrow().clock;
+        let clock = channel.progress().borrow().clock;
         Ok(clock)
     }
 
-    async fn with_schema(
-        &self,
-        call: &Call,
-        channel: &Channel,
-        versions: &arc_swap::ArcSwap<Version>,
-        schema_version: u32,
-    ) -> Result<Arc<Version>> {
-        let mut progress = channel.progress();
-        let reached = progress.wait_for(|_| versions.load().state.schema.version >= schema_version);
-        let ended = |_| Error::internal("a channel ended while a read waited for its schema");
-        call.bound("the collection's schema", async { reached.await.map(drop).map_err(ended) }).await?;
+    async fn with_schema(&self, call: &Call, channel: &Channel, versions: &ArcSwap<Version>, schema_version: u32) -> Result<Arc<Version>> {
+        channel.wait(call, "the collection's schema", |_| versions.load().state.schema.version >= schema_version).await?;
         Ok(versions.load_full())
     }
 
-    async fn sequencer(&self, call: &Call, channel: &ChannelName) -> Result<Arc<dyn role::data::DataNode>> {
+    /// Who knows the end of a channel's log. A sequencer of this process proves itself by an append, so no other one has to be asked.
+    async fn sequencer(&self, call: &Call, channel: &Channel) -> Result<Arc<dyn DataNode>> {
+        if let (Some(own), Source::OnlySequencer | Source::Sequencer) = (&self.parts.own, channel.source()) {
+            return Ok(own.clone());
+        }
         let routes = self.parts.coordinator.routes(call).await?;
-        let route = routes.iter().find(|route| route.channel == *channel);
-        let route = route.ok_or_else(|| Error::about(Code::CHANNEL_NOT_AVAILABLE, &[("channel", channel)]))?;
+        let route = routes.iter().find(|route| route.channel == *channel.name());
+        let route = route.ok_or_else(|| Error::about(Code::CHANNEL_NOT_AVAILABLE, &[("channel", channel.name())]))?;
         self.parts.peers.data_node(&route.address)
     }
 
@@ -200,7 +207,7 @@ impl QueryNode for QueryNodeRole {
 
     async fn serve(&self, call: &Call, request: ServeShard) -> Result<()> {
         let shard = request.shard;
-        let channel = self.channel(&request.channel)?;
+        let channel = self.parts.followers.channel_with(call, &request.channel, shard).await?;
         self.parts.refresher.set_served(shard, true);
         let refreshed = self.parts.refresher.refresh(call, &channel, shard).await;
         if let Err(error) = refreshed {
@@ -218,6 +225,10 @@ impl QueryNode for QueryNodeRole {
         self.parts.refresher.set_served(shard, false);
         let Some(served) = served else { return Ok(()) };
         let Ok(channel) = self.channel(&served.channel) else { return Ok(()) };
+        if channel.source() == Source::Tailer {
+            self.parts.followers.leave(&channel, shard);
+            return Ok(());
+        }
         match self.parts.refresher.refresh(call, &channel, shard).await {
             // A collection that was dropped has nothing to let go of.
             Err(error) if error.code() == Code::COLLECTION_NOT_FOUND => Ok(()),

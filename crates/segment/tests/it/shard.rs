@@ -186,7 +186,7 @@ impl World {
             ..self.manifest.successor()
         };
         let sealed = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), sealed).expect("own files");
+        self.shard.adopt(&Base::of(&self.manifest), Some(sealed)).expect("own files");
     }
 
     fn open(&self) -> Vec<Arc<Sealed>> {
@@ -206,7 +206,7 @@ impl World {
     fn restart(&mut self) {
         self.shard = Shard::new(self.shard.id(), Base::of(&self.manifest));
         let sealed = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), sealed).expect("own files");
+        self.shard.adopt(&Base::of(&self.manifest), Some(sealed)).expect("own files");
         for (record, position) in &self.log {
             self.shard.apply(record, *position, *position).expect("it fitted before");
         }
