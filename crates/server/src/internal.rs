@@ -30,13 +30,18 @@ pub struct Internal {
 }
 
 impl Internal {
+    /// Function calls.
+    pub fn near() -> Self {
+        Self { nodes: None, proxy: None, nodes_address: String::new(), proxy_address: String::new() }
+    }
+
     /// Binds two free loopback ports if the switch is on: the proxy registers with coordinators that are served already.
     ///
     /// # Errors
     /// No port is free.
     pub async fn bind() -> Result<Self> {
         if std::env::var_os(SWITCH).is_none_or(|value| value != "1") {
-            return Ok(Self { nodes: None, proxy: None, nodes_address: String::new(), proxy_address: String::new() });
+            return Ok(Self::near());
         }
         let (nodes, proxy) = (Port::bind("127.0.0.1:0", SWITCH).await?, Port::bind("127.0.0.1:0", SWITCH).await?);
         let (nodes_address, proxy_address) = (nodes.address().to_string(), proxy.address().to_string());

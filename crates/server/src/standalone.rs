@@ -1,6 +1,4 @@
-//! Every role in one process: storage, coordinators, nodes, proxy, ports, in the order in which each needs the one before.
-//!
-//! The same role code as in a cluster; here an address is empty, so that a call is a function call ([`crate::internal`] has the other way).
+//! The standalone server: ports, storage, then every role in this process ([`crate::process`]), then service.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,31 +7,22 @@ use std::time::Duration;
 use base::World;
 use base::config::Config;
 use base::metrics::{Metrics, process};
-use coord::reconcile::Coordinators;
-use meta::election::Leadership;
-use meta::sequence::next_node;
-use node::data::DataNodeRole;
+use node::planted::Planted;
 use node::proxy::Proxy;
 use proto::milvus::milvus_service_server::MilvusServiceServer;
-use role::Call;
-use role::peers::Peers;
 use types::Result;
 
 use crate::admin::{self, Health};
 use crate::internal::Internal;
 use crate::observe::RequestMetrics;
 use crate::port::Port;
+use crate::process::{Process, Start};
 use crate::storage;
-use crate::wiring::{self, Workers};
-
-/// How long starting may take: a log of 256 MB is replayed.
-const START_MAX: Duration = Duration::from_secs(300);
 
 /// A running server.
 pub struct Standalone {
     world: World,
-    data_node: Arc<DataNodeRole>,
-    leadership: Leadership,
+    process: Process,
     grace: Duration,
     serving: Vec<base::task::Task<()>>,
 }
@@ -54,34 +43,31 @@ impl Standalone {
         health.reached("storage");
         health.wait_for("coordinators");
 
-        let node = next_node(&*storage.meta).await.map_err(wiring::meta_failed)?;
-        let peers = Arc::new(Peers::new(world));
-        let (leadership, coordinators) = wiring::lead(world, config, &storage, "", &peers).await?;
-        let mut internal = Internal::bind().await?;
-        let roles = internal.roles(&coordinators, &peers)?;
-        let nodes = wiring::workers(world, config, &storage, &roles, &peers);
-        internal.serve_nodes(world, wiring::served(&coordinators, &nodes), &peers);
-        coordinators.context.set_members(internal.members(node));
-        health.reached("coordinators");
-        health.wait_for("log");
-
-        let call = Call::within(world, START_MAX, "start");
-        let observe = Arc::new(RequestMetrics::new(&metrics, node.0));
-        let parts = node::proxy::Parts { world: world.clone(), roles: roles.clone(), peers: peers.clone(), observe };
-        let proxy = Proxy::start(parts, wiring::proxy_config(config, node, internal.proxy_address()), &call).await?;
-        internal.serve_proxy(world, proxy.clone(), &peers);
-        recover(&coordinators, &nodes, &call, storage.embedded).await?;
-        coordinators.run();
+        let observed = metrics.clone();
+        let coordinated = || {
+            health.reached("coordinators");
+            health.wait_for("log");
+        };
+        let process = Process::start(Start {
+            world,
+            config,
+            storage: &storage,
+            internal: Internal::bind().await?,
+            observe: &move |node| Arc::new(RequestMetrics::new(&observed, node.0)),
+            coordinated: &coordinated,
+            planted: Planted::default(),
+        })
+        .await?;
         health.reached("log");
 
         let limit = config.proxy.grpc.server_max_recv_size.0 as usize;
-        let service = MilvusServiceServer::from_arc(proxy)
+        let service = MilvusServiceServer::from_arc(process.proxy.clone())
             .max_decoding_message_size(limit)
             .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
         tracing::info!(address = %port.address(), "ready");
         let grace = Duration::from_secs(5);
         serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, grace)));
-        Ok(Self { world: world.clone(), data_node: nodes.data, leadership, grace, serving })
+        Ok(Self { world: world.clone(), process, grace, serving })
     }
 
     /// Lets requests end, writes what a fast start needs, and ends.
@@ -93,8 +79,7 @@ impl Standalone {
                 tracing::warn!("a port didn't close in time");
             }
         }
-        self.data_node.settle().await;
-        self.leadership.resign().await;
+        self.process.settle().await;
         tracing::info!("stopped");
     }
 }
@@ -116,23 +101,6 @@ async fn client_routes(service: MilvusServiceServer<Proxy>) -> axum::Router {
     axum::Router::new()
         .route_service("/milvus.proto.milvus.MilvusService/{*method}", service)
         .route_service("/grpc.health.v1.Health/{*method}", health)
-}
-
-/// Removes what failed attempts left, takes up channels, waits until their logs are read, and serves what was served before.
-async fn recover(coordinators: &Coordinators, nodes: &Workers, call: &Call, embedded: bool) -> Result<()> {
-    // Before anything is written: a file that a commit will name soon looks like one that nobody names.
-    if embedded {
-        coordinators.data.sweep_orphans().await?;
-    }
-    coordinators.data.assign_channels(call).await?;
-    nodes.data.ready(call).await?;
-    // What fails here is tried again by the loops; the rest is served meanwhile.
-    for result in [coordinators.root.resume(call).await, coordinators.query.reconcile(call).await] {
-        if let Err(error) = result {
-            tracing::warn!(%error, "not everything is as it was before the start yet");
-        }
-    }
-    Ok(())
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or Ctrl-C.

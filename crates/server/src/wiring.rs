@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use base::World;
 use base::config::Config;
-use base::cpu::CpuPool;
 use coord::context::{Context, Parts, Settings};
 use coord::reconcile::Coordinators;
 use meta::catalog::Catalog;
@@ -143,7 +142,7 @@ pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storag
         planted,
     });
     // Builds have threads of their own, so that searches don't wait behind them.
-    let pool = CpuPool::with_threads("build", world.cpu.threads());
+    let pool = world.cpu.beside("build");
     Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)) }
 }
 

@@ -1,3 +1,4 @@
-//! Tests of the whole: the house rules, and the server as a user meets it.
+//! Tests of the whole: the house rules, simulation, and the server as a user meets it.
 
+mod sim;
 mod tidy;
