@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use base::World;
+use base::watch;
 use meta::catalog::model::OperationId;
 use meta::catalog::{Begin, Catalog, Change};
 use meta::sequence::{IdAllocator, TimestampAllocator};
 use meta::store::Condition;
 use role::peers::Peers;
 use store::object::Store;
-use tokio::sync::watch;
 use types::id::NodeId;
 use types::{Code, Error, Result};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
+use base::watch;
 use meta::catalog::{Catalog, Change, Loaded};
 use meta::store::{MetaError, Revision};
 use parking_lot::RwLock;
-use tokio::sync::watch;
 use types::{Code, Error, Result};
 
 /// How long a watch that failed waits before the next try.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base::watch;
 use parking_lot::{Mutex, RwLock};
 use role::Call;
 use segment::{Base, ControlState, FlushSet, Sealed, Shard, Version};
 use store::manifest::{Flushed, ShardState, Truncated};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::id::{ChannelName, PartitionId, ShardId};

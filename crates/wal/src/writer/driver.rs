@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use base::World;
 use base::task::Task;
+use base::watch;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use types::Error;
 use types::id::{ChannelName, ShardId};
 use types::position::Position;

@@ -127,8 +127,16 @@ fn from_environment(name: &str, default: u64) -> u64 {
     }
 }
 
+/// Shows what the simulated processes log, where it is asked for (`ELANUS_SIM_LOG=info`).
+fn show_log() {
+    let Ok(level) = std::env::var("ELANUS_SIM_LOG") else { return };
+    let level: tracing::Level = level.parse().unwrap_or_else(|_| panic!("ELANUS_SIM_LOG={level}: error, warn, info or debug is expected"));
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).without_time().init();
+}
+
 #[test]
 fn seeds() {
+    show_log();
     let first = from_environment("ELANUS_SIM_SEED", 0);
     let count = from_environment("ELANUS_SIM_COUNT", SEEDS);
     let seeds: Vec<u64> = (first..first + count).collect();

@@ -68,7 +68,9 @@ impl Nemesis {
     async fn three(&self) {
         let any = self.cluster.names()[self.random.below(3) as usize];
         let data = ["d1", "d2"][self.random.below(2) as usize];
-        match self.random.below(12) {
+        let fault = self.random.below(12);
+        tracing::info!(at = self.cluster.world().clock.wall_ms(), fault, any, data, "nemesis");
+        match fault {
             0..2 => self.kill(data).await,
             2 => self.kill(any).await,
             3..5 => self.pause(data).await,
