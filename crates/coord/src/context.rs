@@ -10,6 +10,7 @@ use meta::sequence::{IdAllocator, TimestampAllocator};
 use meta::store::Condition;
 use role::peers::Peers;
 use store::object::Store;
+use tokio_util::sync::CancellationToken;
 use types::id::NodeId;
 use types::{Code, Error, Result};
 
@@ -70,6 +71,8 @@ pub struct Context {
     pub(crate) peers: Arc<Peers>,
     members: Arc<watch::Sender<Members>>,
     pub(crate) settings: Settings,
+    /// The term is over.
+    pub(crate) ended: CancellationToken,
 }
 
 /// The parts of a [`Context`] that come from outside.
@@ -101,8 +104,9 @@ impl Context {
         let Parts { world, catalog, fence, ids, timestamps, store, peers, settings } = parts;
         let now = timestamps.next().await.map_err(meta_error)?;
         catalog.initialize(fence.clone(), now).await.map_err(meta_error)?;
-        let view = View::follow(&world, catalog).await?;
-        Ok(Self { world, view, fence, ids, timestamps, store, peers, members: Arc::new(watch::Sender::default()), settings })
+        let ended = CancellationToken::new();
+        let view = View::follow(&world, catalog, &ended).await?;
+        Ok(Self { world, view, fence, ids, timestamps, store, peers, members: Arc::new(watch::Sender::default()), settings, ended })
     }
 
     /// Says who is there; the loops act on it.

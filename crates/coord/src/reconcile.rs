@@ -48,12 +48,21 @@ impl Coordinators {
         }
     }
 
-    /// Starts the loops; they end with the process's tasks.
+    /// Starts the loops; they end with the term or with the process's tasks.
     pub fn run(&self) {
-        let world = &self.context.world;
-        world.tasks.spawn(rounds(self.clone(), "serving", Self::serving_round)).detach();
-        world.tasks.spawn(rounds(self.clone(), "building", Self::building_round)).detach();
-        world.tasks.spawn(rounds(self.clone(), "operations", Self::operations_round)).detach();
+        self.start(rounds(self.clone(), "serving", Self::serving_round));
+        self.start(rounds(self.clone(), "building", Self::building_round));
+        self.start(rounds(self.clone(), "operations", Self::operations_round));
+    }
+
+    fn start(&self, rounds: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.context.ended.clone();
+        self.context.world.tasks.spawn(async move { ended.run_until_cancelled(rounds).await }).detach();
+    }
+
+    /// Ends the term: whatever goes on stops where it is, as by a kill.
+    pub fn end(&self) {
+        self.context.ended.cancel();
     }
 
     async fn serving_round(self) -> types::Result<()> {

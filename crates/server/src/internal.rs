@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::World;
 use coord::context::{Member, Members};
-use coord::reconcile::Coordinators;
+use coord::seat::Seat;
 use node::proxy::{Proxy, Roles};
 use role::net::{Served, routes};
 use role::peers::Peers;
@@ -53,10 +53,9 @@ impl Internal {
     ///
     /// # Errors
     /// The address isn't one.
-    pub fn roles(&self, coordinators: &Coordinators, peers: &Peers) -> Result<Roles> {
+    pub fn roles(&self, seat: &Arc<Seat>, peers: &Peers) -> Result<Roles> {
         if self.nodes_address.is_empty() {
-            let Coordinators { root, data, query, index, .. } = coordinators.clone();
-            return Ok(Roles { root, data, query, index });
+            return Ok(Roles { root: seat.clone(), data: seat.clone(), query: seat.clone(), index: seat.clone() });
         }
         let peer = peers.at(&self.nodes_address)?;
         Ok(Roles { root: peer.clone(), data: peer.clone(), query: peer.clone(), index: peer })

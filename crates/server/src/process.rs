@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use base::World;
 use base::config::Config;
+use base::task::Task;
 use coord::reconcile::Coordinators;
-use meta::election::Leadership;
+use coord::seat::Seat;
 use meta::sequence::next_node;
 use node::planted::Planted;
 use node::proxy::{Observe, Proxy};
 use role::Call;
 use role::peers::Peers;
+use tokio_util::sync::CancellationToken;
 use types::Result;
 use types::id::NodeId;
 
@@ -26,13 +28,14 @@ const START_MAX: Duration = Duration::from_secs(300);
 
 /// All roles of a process.
 pub struct Process {
-    /// Names, placement, manifests, indexes.
-    pub coordinators: Coordinators,
+    /// Names, placement, manifests, indexes, while this process leads.
+    pub seat: Arc<Seat>,
     /// Data, query and index node.
     pub workers: Workers,
     /// What clients speak to.
     pub proxy: Arc<Proxy>,
-    leadership: Leadership,
+    leading: Task<()>,
+    resign: CancellationToken,
 }
 
 /// What a [`Process`] is started with.
@@ -64,10 +67,12 @@ impl Process {
         let node = next_node(&*storage.meta).await.map_err(wiring::meta_failed)?;
         let peers = Arc::new(Peers::new(world));
         let (leadership, coordinators) = wiring::lead(world, config, storage, "", &peers).await?;
-        let roles = internal.roles(&coordinators, &peers)?;
+        let seat = Seat::vacant();
+        seat.set_members(internal.members(node));
+        seat.take(coordinators.clone());
+        let roles = internal.roles(&seat, &peers)?;
         let workers = wiring::workers_with(world, config, (storage, planted), &roles, &peers);
-        internal.serve_nodes(world, wiring::served(&coordinators, &workers), &peers);
-        coordinators.context.set_members(internal.members(node));
+        internal.serve_nodes(world, wiring::served(&seat, &workers), &peers);
         coordinated();
 
         let call = Call::within(world, START_MAX, "start");
@@ -76,13 +81,22 @@ impl Process {
         internal.serve_proxy(world, proxy.clone(), &peers);
         recover(&coordinators, &workers, &call, storage.embedded).await?;
         coordinators.run();
-        Ok(Self { coordinators, workers, proxy, leadership })
+        let resign = CancellationToken::new();
+        let term = (world.clone(), config.clone(), storage.clone(), peers);
+        let begin = move || {
+            let (world, config, storage, peers) = term.clone();
+            async move { wiring::lead(&world, &config, &storage, "", &peers).await }
+        };
+        let leading = world.tasks.spawn(seat.clone().hold(world.clone(), leadership, resign.clone(), begin));
+        Ok(Self { seat, workers, proxy, leading, resign })
     }
 
     /// Writes what a fast start needs, and gives up the lead.
     pub async fn settle(self) {
         self.workers.data.settle().await;
-        self.leadership.resign().await;
+        self.resign.cancel();
+        // A task that was killed has nothing to give up.
+        self.leading.join().await;
     }
 }
 

@@ -20,6 +20,7 @@ use wal::kafka::{KafkaConfig, KafkaLog, KafkaSecurity};
 use wal::log::{Log, LogError};
 
 /// The three kinds of storage.
+#[derive(Clone)]
 pub struct Storage {
     /// Metadata.
     pub meta: Arc<dyn Meta>,

@@ -9,6 +9,7 @@ use base::World;
 use base::config::Config;
 use coord::context::{Context, Parts, Settings};
 use coord::reconcile::Coordinators;
+use coord::seat::Seat;
 use meta::catalog::Catalog;
 use meta::election::{Candidate, Leadership, campaign};
 use meta::sequence::{IdAllocator, TimestampAllocator};
@@ -147,12 +148,12 @@ pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storag
 }
 
 /// All roles but the proxy, for calls from others.
-pub fn served(coordinators: &Coordinators, nodes: &Workers) -> Served {
+pub fn served(seat: &Arc<Seat>, nodes: &Workers) -> Served {
     Served {
-        root: Some(coordinators.root.clone()),
-        data: Some(coordinators.data.clone()),
-        query: Some(coordinators.query.clone()),
-        index: Some(coordinators.index.clone()),
+        root: Some(seat.clone()),
+        data: Some(seat.clone()),
+        query: Some(seat.clone()),
+        index: Some(seat.clone()),
         data_node: Some(nodes.data.clone()),
         query_node: Some(nodes.query.clone()),
         index_node: Some(nodes.index.clone()),

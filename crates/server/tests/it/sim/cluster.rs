@@ -13,8 +13,7 @@ use base::config::{Bytes, Config};
 use base::disk::simulated::{Flaws, SimulatedDisk};
 use base::fault::{FaultPlan, Rates};
 use coord::context::{Member, Members};
-use coord::reconcile::Coordinators;
-use meta::election::Leadership;
+use coord::seat::Seat;
 use meta::memory::MemoryStore as MetaStore;
 use meta::sequence::next_node;
 use node::planted::Planted;
@@ -27,6 +26,7 @@ use server::process::{Process, Start};
 use server::storage::Storage;
 use server::wiring::{self, Workers};
 use store::object::memory::MemoryStore;
+use tokio_util::sync::CancellationToken;
 use types::Result;
 use types::id::NodeId;
 use wal::embedded::EmbeddedLog;
@@ -94,9 +94,8 @@ struct Running {
     node: NodeId,
     meta: meta::memory::MemoryMeta,
     proxy: Option<Arc<Proxy>>,
-    coordinators: Option<Coordinators>,
+    seat: Option<Arc<Seat>>,
     _workers: Option<Workers>,
-    _leadership: Option<Leadership>,
     _process: Option<Process>,
 }
 
@@ -221,16 +220,7 @@ impl Cluster {
         // A task of the process, so that a kill during the start ends it.
         let process = call.bound("start", Process::start(start)).await?;
         let proxy = Some(process.proxy.clone());
-        Ok(Running {
-            world: world.clone(),
-            node: NodeId(0),
-            meta,
-            proxy,
-            coordinators: None,
-            _workers: None,
-            _leadership: None,
-            _process: Some(process),
-        })
+        Ok(Running { world: world.clone(), node: NodeId(0), meta, proxy, seat: None, _workers: None, _process: Some(process) })
     }
 
     async fn start_control(&self, world: &World) -> Result<Running> {
@@ -238,10 +228,11 @@ impl Cluster {
         let peers = self.peers(world, "c");
         let config = &self.inner.config;
         let (leadership, coordinators) = wiring::lead(world, config, &storage, "c", &peers).await?;
-        let Coordinators { root, data, query, index, .. } = coordinators.clone();
-        let roles = Roles { root, data, query, index };
+        let seat = Seat::vacant();
+        seat.take(coordinators.clone());
+        let roles = Roles { root: seat.clone(), data: seat.clone(), query: seat.clone(), index: seat.clone() };
         let workers = wiring::workers_with(world, config, (&storage, self.inner.bugs.planted), &roles, &peers);
-        let served = wiring::served(&coordinators, &workers);
+        let served = wiring::served(&seat, &workers);
         peers.set_own(served.clone());
         self.inner.network.attach("c", &world.tasks, served);
         let call = Call::within(world, START_MAX, "start");
@@ -249,16 +240,13 @@ impl Cluster {
         let proxy = Proxy::start(parts, wiring::proxy_config(config, node, ""), &call).await?;
         peers.set_own_proxy(proxy.clone());
         coordinators.run();
-        Ok(Running {
-            world: world.clone(),
-            node,
-            meta,
-            proxy: Some(proxy),
-            coordinators: Some(coordinators),
-            _workers: Some(workers),
-            _leadership: Some(leadership),
-            _process: None,
-        })
+        let term = (world.clone(), config.clone(), storage.clone(), peers);
+        let begin = move || {
+            let (world, config, storage, peers) = term.clone();
+            async move { wiring::lead(&world, &config, &storage, "c", &peers).await }
+        };
+        world.tasks.spawn(seat.clone().hold(world.clone(), leadership, CancellationToken::new(), begin)).detach();
+        Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), seat: Some(seat), _workers: Some(workers), _process: None })
     }
 
     async fn start_data(&self, world: &World, name: &'static str) -> Result<Running> {
@@ -275,16 +263,7 @@ impl Cluster {
             ..Default::default()
         };
         self.inner.network.attach(name, &world.tasks, served);
-        Ok(Running {
-            world: world.clone(),
-            node,
-            meta,
-            proxy: None,
-            coordinators: None,
-            _workers: Some(workers),
-            _leadership: None,
-            _process: None,
-        })
+        Ok(Running { world: world.clone(), node, meta, proxy: None, seat: None, _workers: Some(workers), _process: None })
     }
 
     async fn connect(&self, world: &World, number: u64) -> Result<(meta::memory::MemoryMeta, Storage, NodeId)> {
@@ -314,13 +293,13 @@ impl Cluster {
             Some(process) => announced.insert(name, process.node),
             None => announced.remove(name),
         };
-        let Some(coordinators) = running.get("c").and_then(|control| control.coordinators.as_ref()) else { return };
+        let Some(seat) = running.get("c").and_then(|control| control.seat.as_ref()) else { return };
         let member = |name: &&'static str| {
             let address = if *name == "c" { String::new() } else { (*name).to_owned() };
             Some(Member { node: *announced.get(name)?, address })
         };
         let of = |names: &[&'static str]| names.iter().filter_map(member).collect::<Vec<_>>();
-        coordinators.context.set_members(Members {
+        seat.set_members(Members {
             data_nodes: of(&["d1", "d2"]),
             query_nodes: of(&["c", "d1", "d2"]),
             index_nodes: of(&["d1", "d2"]),
@@ -367,13 +346,6 @@ impl Cluster {
     pub fn reach_meta(&self, name: &str, reachable: bool) {
         if let Some(process) = self.inner.running.lock().get(name) {
             process.meta.set_reachable(reachable);
-        }
-    }
-
-    /// Moves a process's wall clock.
-    pub fn skew(&self, name: &str, ms: i64) {
-        if let Some(process) = self.inner.running.lock().get(name) {
-            process.world.clock.set_skew_ms(ms);
         }
     }
 }
