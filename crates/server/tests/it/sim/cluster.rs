@@ -44,6 +44,8 @@ const FLUSH_BYTES: u64 = 48 << 10;
 const INDEXED_ROWS_MIN: u64 = 40;
 /// Topics.
 const CHANNELS: u32 = 3;
+/// How often a process may fail to start: faults of single calls end long before.
+const START_FAILURES_MAX: u32 = 60;
 /// How long a start may take before it is tried again.
 const START_MAX: Duration = Duration::from_secs(30);
 
@@ -87,6 +89,7 @@ struct Inner {
     running: Mutex<BTreeMap<&'static str, Running>>,
     /// Who has a session.
     announced: Mutex<BTreeMap<&'static str, NodeId>>,
+    stuck: Mutex<Option<String>>,
 }
 
 struct Running {
@@ -127,6 +130,7 @@ impl Cluster {
             coverage,
             running: Mutex::default(),
             announced: Mutex::default(),
+            stuck: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -178,9 +182,15 @@ impl Cluster {
         self.inner.running.lock().contains_key(name)
     }
 
-    /// Starts a process, again and again until it has started.
+    /// Why a process can't start, where one can't.
+    pub fn stuck(&self) -> Option<String> {
+        self.inner.stuck.lock().clone()
+    }
+
+    /// Starts a process, again and again until it has started; one that can't is what [`Cluster::stuck`] tells of.
     pub async fn start(&self, name: &'static str) {
-        while !self.is_running(name) {
+        let mut failures = 0;
+        while !self.is_running(name) && self.stuck().is_none() {
             let world = self.inner.world_of_process();
             let started = match self.inner.shape {
                 Shape::One => self.start_whole(&world, name).await,
@@ -195,6 +205,10 @@ impl Cluster {
                     tracing::info!(name, %error, "a process can't start");
                     world.tasks.kill();
                     self.inner.disk.kill();
+                    failures += 1;
+                    if failures == START_FAILURES_MAX {
+                        self.inner.stuck.lock().get_or_insert(format!("process {name} can't start: {error}"));
+                    }
                     self.inner.world.clock.sleep(Duration::from_millis(200)).await;
                 }
             }
