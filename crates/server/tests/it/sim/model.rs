@@ -22,6 +22,8 @@ pub struct Model {
 struct Known {
     /// As before, and as after what got no answer.
     possible: Vec<State>,
+    /// Its last write was acknowledged.
+    acknowledged: bool,
 }
 
 /// A read at a timestamp, to be repeated.
@@ -34,12 +36,13 @@ pub struct Snapshot {
 impl Model {
     /// An operation was acknowledged.
     pub fn is(&mut self, key: i64, state: State) {
-        self.keys.insert(key, Known { possible: vec![state] });
+        self.keys.insert(key, Known { possible: vec![state], acknowledged: true });
     }
 
     /// An operation got no answer.
     pub fn may_be(&mut self, key: i64, state: State) {
-        let known = self.keys.entry(key).or_insert_with(|| Known { possible: vec![None] });
+        let known = self.keys.entry(key).or_insert_with(|| Known { possible: vec![None], acknowledged: false });
+        known.acknowledged = false;
         if !known.possible.contains(&state) {
             known.possible.push(state);
         }
@@ -49,6 +52,11 @@ impl Model {
     pub fn certain(&self, live: bool) -> Vec<i64> {
         let certain = self.keys.iter().filter(|(_, known)| known.possible.len() == 1 && known.possible[0].is_some() == live);
         certain.map(|(key, _)| *key).collect()
+    }
+
+    /// Keys whose last write was acknowledged.
+    pub fn acknowledged(&self) -> Vec<i64> {
+        self.keys.iter().filter(|(_, known)| known.acknowledged).map(|(key, _)| *key).collect()
     }
 
     /// Whether a key was never written.

@@ -126,12 +126,29 @@ impl Worker {
                 break;
             }
             if let Err(violation) = self.operation().await {
+                self.look_again(&violation).await;
                 self.shared.violate(format!("client {}: {violation}", self.id));
             }
             self.cluster.coverage().count(Event::Operation);
             self.pause().await;
         }
         self
+    }
+
+    /// Logs whether what was wrong stays wrong: a read that came too early heals, a loss doesn't.
+    async fn look_again(&self, violation: &str) {
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        tracing::error!(at = self.cluster.world().clock.wall_ms(), client = self.id, violation, "a violation");
+        self.cluster.world().clock.sleep(Duration::from_secs(5)).await;
+        let rows = self.client.query(MAIN, &self.range(), At::Strong).await;
+        let again = rows.map(|rows| {
+            let mut rows: Vec<(i64, i64)> = rows.into_iter().map(|row| (row.key, row.value)).collect();
+            rows.retain(|(key, _)| violation.contains(&key.to_string()));
+            rows
+        });
+        tracing::error!(?again, "the same keys later");
     }
 
     async fn pause(&self) {
@@ -174,6 +191,7 @@ impl Worker {
     /// Folds the outcome of a write into the model.
     fn written(&mut self, outcome: Result<u64, Failure>, keys: &[i64], state: Option<i64>) {
         self.cluster.coverage().trace(u64::from(outcome.is_ok()) ^ (self.id as u64) << 8 ^ state.unwrap_or(-1) as u64);
+        tracing::info!(at = self.cluster.world().clock.wall_ms(), client = self.id, ?keys, ?state, ?outcome, "written");
         match outcome {
             Ok(timestamp) => {
                 self.latest = self.latest.max(timestamp);
@@ -308,8 +326,9 @@ impl Worker {
             Ok(rows) => {
                 let at = self.latest;
                 self.snapshots.push(Snapshot { at, rows: rows.iter().map(|row| (row.key, row.value)).collect() });
-                // Nothing of this client was acknowledged above the timestamp, so this is the strong state too.
-                self.checked(None, &rows)
+                // Nothing of this client was acknowledged above the timestamp; what got no answer may lie on either side of it.
+                let acknowledged = self.model.acknowledged();
+                self.checked(Some(&acknowledged), &rows)
             }
             Err(failure) => not_lost(failure),
         }
@@ -319,10 +338,16 @@ impl Worker {
     async fn brief(&mut self) -> Result<(), String> {
         let value = self.value();
         let keys: Vec<i64> = (0..3).map(|i| self.id as i64 * KEYS + i).collect();
-        let outcome = match self.random.below(6) {
+        let writes = async {
+            for _ in 0..4 {
+                self.client.write(BRIEF, &keys, value, false).await?;
+            }
+            Ok(())
+        };
+        let outcome = match self.random.below(5) {
             0 => self.client.create(BRIEF, 1).await,
             1 => self.client.drop_collection(BRIEF).await,
-            _ => self.client.write(BRIEF, &keys, value, false).await.map(drop),
+            _ => writes.await,
         };
         outcome.or_else(not_lost)
     }
