@@ -33,7 +33,7 @@ pub use self::common::{Common, InternalTls, Log, LogFile, Security, Session, Tls
 pub use self::document::document;
 pub use self::external::{
     ChannelNames, CloudProvider, Etcd, EtcdAuth, EtcdSsl, EtcdUse, Kafka, KafkaSsl, LocalStorage, MessageChannels, Metastore,
-    MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType,
+    MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType, TlsVersion,
 };
 pub use self::key::{Key, KeyEntry, Unit, normalize};
 pub use self::live::{Change, LiveConfig};

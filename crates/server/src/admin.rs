@@ -2,6 +2,7 @@
 //!
 //! `/livez`: the process runs. `/healthz` and `/readyz`: every role serves; else 503 and what is waited for, by name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,23 +15,31 @@ use parking_lot::Mutex;
 /// What a process still waits for. Empty: it serves.
 #[derive(Clone, Default)]
 pub struct Health {
-    waiting: Arc<Mutex<Vec<String>>>,
+    waiting: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Health {
     /// Something must come before the process serves.
     pub fn wait_for(&self, what: impl Into<String>) {
-        self.waiting.lock().push(what.into());
+        self.waiting.lock().insert(what.into(), String::new());
+    }
+
+    /// Why it hasn't come yet.
+    pub fn explain(&self, what: &str, why: impl Into<String>) {
+        if let Some(reason) = self.waiting.lock().get_mut(what) {
+            *reason = why.into();
+        }
     }
 
     /// It has come.
     pub fn reached(&self, what: &str) {
-        self.waiting.lock().retain(|waiting| waiting != what);
+        self.waiting.lock().remove(what);
     }
 
-    /// What is still waited for.
+    /// What is still waited for, with the reason where one is known.
     pub fn waiting(&self) -> Vec<String> {
-        self.waiting.lock().clone()
+        let show = |(what, why): (&String, &String)| if why.is_empty() { what.clone() } else { format!("{what} ({why})") };
+        self.waiting.lock().iter().map(show).collect()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Requests as Milvus's metrics: what its dashboards and alerts read.
 
-use std::sync::Arc;
-
 use base::metrics::{Counter, Family, Histogram, Metrics, milvus};
 use node::proxy::{Finished, Observe};
 
@@ -14,7 +12,7 @@ pub struct RequestMetrics {
 
 impl RequestMetrics {
     /// Under a node's id.
-    pub fn new(metrics: &Arc<Metrics>, node: i64) -> Self {
+    pub fn new(metrics: &Metrics, node: i64) -> Self {
         Self {
             node: node.to_string(),
             requests: metrics.family(&milvus::PROXY_REQ_COUNT),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::World;
 use base::config::Config;
-use base::metrics::{Metrics, process};
+use base::metrics::process;
 use coord::reconcile::Coordinators;
 use meta::election::Leadership;
 use meta::sequence::next_node;
@@ -23,7 +23,7 @@ use crate::admin::{self, Health};
 use crate::internal::Internal;
 use crate::observe::RequestMetrics;
 use crate::port::Port;
-use crate::storage;
+use crate::storage::{self, Opened};
 use crate::wiring::{self, Workers};
 
 /// How long starting may take: a log of 256 MB is replayed.
@@ -34,6 +34,7 @@ pub struct Standalone {
     world: World,
     data_node: Arc<DataNodeRole>,
     leadership: Leadership,
+    opened: Opened,
     grace: Duration,
     serving: Vec<base::task::Task<()>>,
 }
@@ -46,27 +47,27 @@ impl Standalone {
     pub async fn start(world: &World, config: &Config, data: Option<&Path>) -> Result<Self> {
         let health = Health::default();
         health.wait_for("storage");
-        let metrics = Arc::new(Metrics::new());
-        let mut serving = vec![serve_admin(world, config, &health, &metrics).await?];
+        let mut serving = vec![serve_admin(world, config, &health).await?];
         // Ports before storage: who can't listen must not take part.
         let port = Port::bind(&format!("0.0.0.0:{}", config.proxy.port), "proxy.port").await?;
-        let storage = storage::open(world, config, data).await?;
+        let opened = storage::open(world, config, data, &health).await?;
+        let storage = &opened.storage;
         health.reached("storage");
         health.wait_for("coordinators");
 
         let node = next_node(&*storage.meta).await.map_err(wiring::meta_failed)?;
         let peers = Arc::new(Peers::new(world));
-        let (leadership, coordinators) = wiring::lead(world, config, &storage, "", &peers).await?;
+        let (leadership, coordinators) = wiring::lead(world, config, storage, "", &peers).await?;
         let mut internal = Internal::bind().await?;
         let roles = internal.roles(&coordinators, &peers)?;
-        let nodes = wiring::workers(world, config, &storage, &roles, &peers);
+        let nodes = wiring::workers(world, config, storage, &roles, &peers);
         internal.serve_nodes(world, wiring::served(&coordinators, &nodes), &peers);
         coordinators.context.set_members(internal.members(node));
         health.reached("coordinators");
         health.wait_for("log");
 
         let call = Call::within(world, START_MAX, "start");
-        let observe = Arc::new(RequestMetrics::new(&metrics, node.0));
+        let observe = Arc::new(RequestMetrics::new(&world.metrics, node.0));
         let parts = node::proxy::Parts { world: world.clone(), roles: roles.clone(), peers: peers.clone(), observe };
         let proxy = Proxy::start(parts, wiring::proxy_config(config, node, internal.proxy_address()), &call).await?;
         internal.serve_proxy(world, proxy.clone(), &peers);
@@ -81,7 +82,7 @@ impl Standalone {
         tracing::info!(address = %port.address(), "ready");
         let grace = Duration::from_secs(5);
         serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, grace)));
-        Ok(Self { world: world.clone(), data_node: nodes.data, leadership, grace, serving })
+        Ok(Self { world: world.clone(), data_node: nodes.data, leadership, opened, grace, serving })
     }
 
     /// Lets requests end, writes what a fast start needs, and ends.
@@ -95,13 +96,15 @@ impl Standalone {
         }
         self.data_node.settle().await;
         self.leadership.resign().await;
+        self.opened.close().await;
         tracing::info!("stopped");
     }
 }
 
-async fn serve_admin(world: &World, config: &Config, health: &Health, metrics: &Arc<Metrics>) -> Result<base::task::Task<()>> {
+async fn serve_admin(world: &World, config: &Config, health: &Health) -> Result<base::task::Task<()>> {
     let port = Port::bind(&format!("0.0.0.0:{}", config.elanus.metrics_port), "METRICS_PORT").await?;
-    let metrics = metrics.clone();
+    tracing::info!(address = %port.address(), "health and metrics");
+    let metrics = world.metrics.clone();
     let render: admin::Metrics = Arc::new(move || {
         process::sample(&metrics);
         metrics.encode()

@@ -55,6 +55,25 @@ section! {
     }
 }
 
+/// A version of TLS.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum TlsVersion {
+    /// 1.0.
+    V1_0,
+    /// 1.1.
+    V1_1,
+    /// 1.2.
+    V1_2,
+    /// 1.3.
+    V1_3,
+}
+
+impl Choice for TlsVersion {
+    // In a file 1.0 without quotes is the number 1.
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("1.0", Self::V1_0), ("1", Self::V1_0), ("1.1", Self::V1_1), ("1.2", Self::V1_2), ("1.3", Self::V1_3)];
+}
+
 section! {
     /// TLS to etcd.
     pub struct EtcdSsl {
@@ -66,8 +85,9 @@ section! {
         "tlsKey" => tls_key: Option<String> = "";
         /// File of the authority that signed etcd's certificate.
         "tlsCACert" => tls_ca_cert: Option<String> = "";
-        /// The lowest version of TLS.
-        "tlsMinVersion" => tls_min_version: String = "1.3";
+        /// The lowest version of TLS. Below 1.2 none is spoken whatever this says; 1.3 is what is offered first, and a server that has
+        /// only 1.2 gets that, with a warning at start.
+        "tlsMinVersion" => tls_min_version: TlsVersion = "1.3";
     }
 }
 

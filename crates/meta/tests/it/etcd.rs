@@ -101,6 +101,9 @@ async fn keys_lie_below_the_root_path_and_nothing_else_is_seen() {
     assert_eq!(listing.entries.iter().map(|entry| &*entry.key).collect::<Vec<_>>(), [&b"catalog/a"[..]]);
     let stored = client.get(format!("{}/elanus/catalog/a", options.root_path), None).await.expect("etcd is there");
     assert_eq!(stored.kvs()[0].value(), b"ours");
+    for (part, keys) in [("meta", 1), ("kv", 0), ("meta/root-coord", 1), ("met", 0)] {
+        assert_eq!(meta.count_beside(part).await.expect("etcd is there"), keys, "{part}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
