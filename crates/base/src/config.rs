@@ -36,7 +36,7 @@ pub use self::external::{
     MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType, TlsVersion,
 };
 pub use self::key::{Key, KeyEntry, Unit, normalize};
-pub use self::live::{Change, LiveConfig};
+pub use self::live::{Change, Current, LiveConfig};
 pub use self::own::{DeployMode, Elanus, ElanusFlush, ElanusLease, ElanusLog, ElanusMemory};
 pub use self::proxy::{AccessLog, AllowedChars, Proxy, ProxyGrpc, ProxyHttp};
 pub use self::quota::{

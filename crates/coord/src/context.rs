@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::World;
+use base::config::Current;
 use meta::catalog::model::OperationId;
 use meta::catalog::{Begin, Catalog, Change};
 use meta::sequence::{IdAllocator, TimestampAllocator};
@@ -69,7 +70,7 @@ pub struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) members: Arc<RwLock<Members>>,
-    pub(crate) settings: Settings,
+    settings: Current<Settings>,
 }
 
 /// The parts of a [`Context`] that come from outside.
@@ -102,7 +103,17 @@ impl Context {
         let now = timestamps.next().await.map_err(meta_error)?;
         catalog.initialize(fence.clone(), now).await.map_err(meta_error)?;
         let view = View::follow(&world, catalog).await?;
-        Ok(Self { world, view, fence, ids, timestamps, store, peers, members: Arc::default(), settings })
+        Ok(Self { world, view, fence, ids, timestamps, store, peers, members: Arc::default(), settings: Current::new(settings) })
+    }
+
+    /// What an operator has decided by now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
+    }
+
+    /// Has operations from now on go by other bounds.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.set(settings);
     }
 
     /// Says who is there.

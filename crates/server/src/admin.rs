@@ -12,6 +12,8 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use parking_lot::Mutex;
 
+use crate::sample::Sampler;
+
 /// What a process still waits for. Empty: it serves.
 #[derive(Clone, Default)]
 pub struct Health {
@@ -43,11 +45,8 @@ impl Health {
     }
 }
 
-/// Renders metrics in Prometheus' text format.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
-
 /// The routes of the port.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub fn router(health: Health, metrics: Arc<Sampler>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "OK" }))
         .route("/healthz", get(healthz))
@@ -64,6 +63,6 @@ async fn healthz(State(health): State<Health>) -> impl IntoResponse {
     (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}", waiting.join(", ")))
 }
 
-async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics())
+async fn render(State(metrics): State<Arc<Sampler>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render().await)
 }

@@ -5,11 +5,15 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use base::World;
-use base::config::{Config, Sources};
+use base::config::{LiveConfig, Sources};
 use base::log::{Log, LogOptions};
 use clap::{Parser, Subcommand, ValueEnum};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::standalone::{self, Standalone};
 
@@ -85,18 +89,50 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let code = serve(&world, &loaded.config, data.as_deref()).await;
+    let live = LiveConfig::new(sources, &loaded);
+    let log = Arc::new(log);
+    follow_settings(&world, &live, &log);
+    let code = serve(&world, &live, data.as_deref()).await;
     log.flush();
     code
 }
 
+/// Reads files of settings again now and then and at SIGHUP, for as long as the process lives; the log's level is followed here.
+fn follow_settings(world: &World, live: &LiveConfig, log: &Arc<Log>) {
+    let asked = Arc::new(Notify::new());
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            let asked = asked.clone();
+            let listen = async move {
+                while hangups.recv().await.is_some() {
+                    asked.notify_one();
+                }
+            };
+            world.tasks.spawn(listen).detach();
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP isn't heard: files of settings are read again at their interval alone"),
+    }
+    let (following, clock) = (live.clone(), world.clock.clone());
+    world.tasks.spawn(async move { following.follow_files(clock, &asked).await }).detach();
+    let (mut changes, log) = (live.subscribe(), log.clone());
+    let follow_level = async move {
+        while changes.changed().await.is_ok() {
+            let level = changes.borrow_and_update().log.level.clone();
+            if let Err(error) = log.set_level(&level) {
+                tracing::warn!(%error, "the log keeps its level");
+            }
+        }
+    };
+    world.tasks.spawn(follow_level).detach();
+}
+
 /// From start to stop. Who is asked to stop while it starts ends at once: nothing was acknowledged yet.
-async fn serve(world: &World, config: &Config, data: Option<&Path>) -> ExitCode {
+async fn serve(world: &World, live: &LiveConfig, data: Option<&Path>) -> ExitCode {
     let mut asked = std::pin::pin!(standalone::until_asked_to_stop());
     let started = tokio::select! {
         biased;
         () = &mut asked => return ExitCode::SUCCESS,
-        started = Standalone::start(world, config, data) => started,
+        started = Standalone::start(world, live, data) => started,
     };
     match started {
         Ok(server) => {

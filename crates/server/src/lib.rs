@@ -5,9 +5,11 @@
 
 mod admin;
 pub mod cli;
+mod follow;
 mod internal;
 mod observe;
 mod port;
+mod sample;
 pub mod standalone;
 pub mod storage;
 pub mod wiring;

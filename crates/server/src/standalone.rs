@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
-use base::config::Config;
-use base::metrics::process;
+use base::config::{Config, Current, LiveConfig};
 use coord::reconcile::Coordinators;
 use meta::election::Leadership;
 use meta::sequence::next_node;
@@ -20,9 +19,11 @@ use role::peers::Peers;
 use types::Result;
 
 use crate::admin::{self, Health};
+use crate::follow::Followers;
 use crate::internal::Internal;
-use crate::observe::RequestMetrics;
+use crate::observe::{RequestMetrics, say_what_runs};
 use crate::port::Port;
+use crate::sample::{self, Sampler};
 use crate::storage::{self, Opened};
 use crate::wiring::{self, Workers};
 
@@ -44,10 +45,13 @@ impl Standalone {
     ///
     /// # Errors
     /// Names what can't be opened or bound, and what to do. Nothing that others own was touched.
-    pub async fn start(world: &World, config: &Config, data: Option<&Path>) -> Result<Self> {
+    pub async fn start(world: &World, live: &LiveConfig, data: Option<&Path>) -> Result<Self> {
+        let changes = live.subscribe();
+        let config = &*live.current();
         let health = Health::default();
         health.wait_for("storage");
-        let mut serving = vec![serve_admin(world, config, &health).await?];
+        let sampler = Arc::new(Sampler::new(world));
+        let mut serving = vec![serve_admin(world, config, &health, sampler.clone()).await?];
         // Ports before storage: who can't listen must not take part.
         let port = Port::bind(&format!("0.0.0.0:{}", config.proxy.port), "proxy.port").await?;
         let opened = storage::open(world, config, data, &health).await?;
@@ -56,6 +60,8 @@ impl Standalone {
         health.wait_for("coordinators");
 
         let node = next_node(&*storage.meta).await.map_err(wiring::meta_failed)?;
+        world.metrics.set_node(node.0);
+        say_what_runs(&world.metrics, storage.log.kind(), storage.meta.kind());
         let peers = Arc::new(Peers::new(world));
         let (leadership, coordinators) = wiring::lead(world, config, storage, "", &peers).await?;
         let mut internal = Internal::bind().await?;
@@ -67,13 +73,29 @@ impl Standalone {
         health.wait_for("log");
 
         let call = Call::within(world, START_MAX, "start");
-        let observe = Arc::new(RequestMetrics::new(&world.metrics, node.0));
+        let slow = Current::new(config.proxy.slow_query_span);
+        let observe = Arc::new(RequestMetrics::new(&world.metrics, slow.clone()));
         let parts = node::proxy::Parts { world: world.clone(), roles: roles.clone(), peers: peers.clone(), observe };
         let proxy = Proxy::start(parts, wiring::proxy_config(config, node, internal.proxy_address()), &call).await?;
         internal.serve_proxy(world, proxy.clone(), &peers);
         recover(&coordinators, &nodes, &call, storage.embedded).await?;
         coordinators.run();
         health.reached("log");
+        sampler.watch(sample::Roles {
+            coordinators: coordinators.clone(),
+            channels: nodes.channels.clone(),
+            data: nodes.data.clone(),
+            query: nodes.query.clone(),
+        });
+        let followers = Followers {
+            proxy: proxy.clone(),
+            node,
+            data: nodes.data.clone(),
+            coordinators: coordinators.context.clone(),
+            alone: storage.embedded,
+            slow,
+        };
+        world.tasks.spawn(followers.run(world.clone(), changes)).detach();
 
         let limit = config.proxy.grpc.server_max_recv_size.0 as usize;
         let service = MilvusServiceServer::from_arc(proxy)
@@ -101,15 +123,10 @@ impl Standalone {
     }
 }
 
-async fn serve_admin(world: &World, config: &Config, health: &Health) -> Result<base::task::Task<()>> {
+async fn serve_admin(world: &World, config: &Config, health: &Health, sampler: Arc<Sampler>) -> Result<base::task::Task<()>> {
     let port = Port::bind(&format!("0.0.0.0:{}", config.elanus.metrics_port), "METRICS_PORT").await?;
     tracing::info!(address = %port.address(), "health and metrics");
-    let metrics = world.metrics.clone();
-    let render: admin::Metrics = Arc::new(move || {
-        process::sample(&metrics);
-        metrics.encode()
-    });
-    let router = admin::router(health.clone(), render);
+    let router = admin::router(health.clone(), sampler);
     Ok(world.tasks.spawn(port.serve(world.clone(), router, Duration::from_secs(1))))
 }
 

@@ -20,7 +20,7 @@ section! {
         /// Milvus's own part for everything else: likewise.
         "kvSubPath" => kv_sub_path: String = "kv";
         /// How long one request may take.
-        "requestTimeout" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds) .reloads();
+        "requestTimeout" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds);
         /// How long a connection may take.
         "dialTimeout" => dial_timeout: Duration = "5000" .unit(Unit::Milliseconds);
         /// Time between pings of an idle connection.
@@ -187,7 +187,7 @@ section! {
         /// Whether the bucket is part of the host name instead of the path.
         "useVirtualHost" => use_virtual_host: bool = "false";
         /// How long one request may take.
-        "requestTimeoutMs" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds) .reloads();
+        "requestTimeoutMs" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds);
         /// Objects per page of a listing; 0 is the store's own number.
         "listObjectsMaxKeys" => list_objects_max_keys: u32 = "0" .range(0.0, 1000.0);
     }

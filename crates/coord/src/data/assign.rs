@@ -36,7 +36,7 @@ const ASSIGNMENTS_MAX: usize = 24;
 /// Carries the plan out: one new process epoch for all channels that move now.
 pub(super) async fn channels(context: &Context, call: &Call) -> Result<()> {
     let all: Vec<ChannelName> =
-        (0..context.settings.channels).map(|n| ChannelName::numbered(&context.settings.channel_prefix, n)).collect();
+        (0..context.settings().channels).map(|n| ChannelName::numbered(&context.settings().channel_prefix, n)).collect();
     let assigned = context.view.read(|loaded| loaded.assignments.clone());
     let current = assigned.iter().map(|(channel, found)| (channel.clone(), found.value.node)).collect();
     let members = context.members.read().data_nodes.clone();

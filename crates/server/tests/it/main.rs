@@ -1,6 +1,9 @@
 //! Tests of the whole: the house rules, and the server as a user meets it.
 
 mod binary;
+mod client;
+mod metrics;
 mod milvus;
+mod settings;
 mod storage;
 mod tidy;

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use proto::milvus as m;
-use proto::milvus::milvus_service_client::MilvusServiceClient;
-
-use crate::binary::{Binary, Start, get};
+use crate::binary::{Start, get};
+use crate::client::Client;
 
 /// A file as operators have it: every section of a Swarm deployment, an `accessLog` whose keys slipped out of it, a queue that is named
 /// twice, an empty value; but with storage of the process's own.
@@ -107,20 +105,6 @@ impl Image {
     }
 }
 
-/// Asks for the collections: what any client can.
-fn collections(server: &mut Binary) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let address = format!("http://{}", server.clients());
-    let answer = runtime.block_on(async {
-        let channel = tonic::transport::Endpoint::from_shared(address).expect("it is an address").connect().await.expect("it listens");
-        let mut client = MilvusServiceClient::new(channel);
-        client.show_collections(m::ShowCollectionsRequest::default()).await.expect("it answers").into_inner()
-    });
-    let status = answer.status.expect("an answer has a status");
-    assert_eq!(status.code, 0, "{status:?}");
-    answer.collection_names
-}
-
 #[test]
 fn operators_files_start_it_under_milvus_name() {
     let image = Image::new(OPERATORS);
@@ -130,7 +114,7 @@ fn operators_files_start_it_under_milvus_name() {
     }
     let (status, metrics) = server.get("/metrics");
     assert!(status == 200 && metrics.contains("# TYPE milvus_meta_op_count counter"), "{status} {metrics}");
-    assert_eq!(collections(&mut server), [""; 0]);
+    assert_eq!(Client::connect(&server.clients()).collections(), [""; 0]);
     // What slipped out of its section is named, each key once, and everything else is taken in silence.
     let warnings = server.stop();
     let warnings: Vec<&str> = warnings.lines().filter(|line| line.contains("level=warn")).collect();

@@ -86,6 +86,43 @@ fn what_comes_back_is_used() {
     server.stop();
 }
 
+/// An endpoint and what follows it after a comma, from a variable; `None` where it isn't set, which CI doesn't let pass.
+#[expect(clippy::print_stdout, reason = "a test says that it skips")]
+fn guarded(variable: &str, what: &str) -> Option<(String, String)> {
+    let value = std::env::var(variable).unwrap_or_default();
+    if let Some((endpoint, rest)) = value.split_once(',') {
+        return Some((endpoint.to_owned(), rest.to_owned()));
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI has no etcd with {what}: {variable} isn't set");
+    println!("skipped: no etcd with {what}");
+    None
+}
+
+/// Starts over this etcd under a root path of its own, serves, stops.
+fn serves_over(endpoint: &str, settings: &str) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (data, root) = (directory.path().display(), nobody().port());
+    let text = format!("etcd: {{endpoints: '{endpoint}', rootPath: elanus-start-{root}, {settings}}}\nlocalStorage: {{path: '{data}'}}\n");
+    let mut server = Start::standalone().config(directory.path(), &text).serving();
+    assert!(server.line("message=storage").contains(&format!("etcd at {endpoint}")));
+    server.stop();
+}
+
+#[test]
+fn etcd_with_tls() {
+    let Some((endpoint, certificates)) = guarded("ELANUS_TEST_ETCD_TLS", "TLS") else { return };
+    let files = [("tlsCACert", "ca.pem"), ("tlsCert", "client.pem"), ("tlsKey", "client.key")];
+    let files: Vec<String> = files.iter().map(|(key, file)| format!("{key}: '{certificates}/{file}'")).collect();
+    serves_over(&endpoint, &format!("ssl: {{enabled: true, {}}}", files.join(", ")));
+}
+
+#[test]
+fn etcd_with_users() {
+    let Some((endpoint, user)) = guarded("ELANUS_TEST_ETCD_USER", "users") else { return };
+    let (name, password) = user.split_once(':').expect("a name and a password");
+    serves_over(&endpoint, &format!("auth: {{enabled: true, userName: '{name}', password: '{password}'}}"));
+}
+
 #[test]
 fn metadata_that_is_gone_is_no_new_beginning() {
     let directory = tempfile::tempdir().expect("a directory");
