@@ -59,7 +59,6 @@ fn relay(address: SocketAddr, target: String) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a test says that it skips")]
 fn what_comes_back_is_used() {
     let target = match std::env::var("ELANUS_TEST_ETCD") {
         Ok(endpoints) if !endpoints.is_empty() => endpoints.split(',').next().unwrap_or_default().to_owned(),
