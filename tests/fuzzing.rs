@@ -56,7 +56,7 @@ pub fn fuzz(name: &str, rounds: u64, valid: &[Vec<u8>], target: impl Fn(&[u8])) 
 }
 
 fn input(valid: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
-    if valid.is_empty() || chance.u64() % NOISE_EVERY == 0 {
+    if valid.is_empty() || chance.u64().is_multiple_of(NOISE_EVERY) {
         return (0..chance.u64() % NOISE_BYTES_MAX).map(|_| chance.u64() as u8).collect();
     }
     let mut bytes = valid[chance.below(valid.len())].clone();
