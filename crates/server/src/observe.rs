@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use base::config::Current;
-use base::metrics::{Counter, Family, Gauge, Histogram, Metric, Metrics, milvus};
+use base::metrics::{Counter, Family, Gauge, Histogram, Metrics, milvus};
 use node::proxy::{Finished, Observe};
 
 /// What a request is to the metrics of its kind; `None` for those that have none but the common ones.
@@ -39,63 +39,92 @@ impl Kind {
     }
 }
 
-/// Counts and times requests.
+/// Counts and times requests. Families are looked up once, as requests are many.
 pub struct RequestMetrics {
-    metrics: Metrics,
-    requests: Family<Counter, 6>,
-    latency: Family<Histogram, 2>,
+    node: String,
     /// What is slow (`proxy.slowQuerySpanInSeconds`).
     slow: Current<Duration>,
+    requests: Family<Counter, 6>,
+    latency: Family<Histogram, 2>,
+    received_bytes: Family<Counter, 4>,
+    sent_bytes: Family<Counter, 1>,
+    inserted: Family<Counter, 3>,
+    upserted: Family<Counter, 3>,
+    deleted: Family<Counter, 3>,
+    mutation_latency: Family<Histogram, 4>,
+    collection_mutation_latency: Family<Histogram, 4>,
+    mutation_send: Family<Histogram, 2>,
+    received_queries: Family<Counter, 4>,
+    searched: Family<Counter, 3>,
+    slow_queries: Family<Counter, 2>,
+    read_latency: Family<Histogram, 4>,
+    collection_read_latency: Family<Histogram, 4>,
+    waiting: Family<Histogram, 2>,
+    merging: Family<Histogram, 2>,
+    definitions: Family<Counter, 2>,
+    definition_latency: Family<Histogram, 1>,
+    index_requests: Family<Counter, 1>,
+    loads: Family<Counter, 1>,
+    releases: Family<Counter, 1>,
 }
 
 impl RequestMetrics {
     /// Under the process's node id.
     pub fn new(metrics: &Metrics, slow: Current<Duration>) -> Self {
         Self {
+            node: metrics.node().to_owned(),
+            slow,
             requests: metrics.family(&milvus::PROXY_REQ_COUNT),
             latency: metrics.family(&milvus::PROXY_REQ_LATENCY),
-            metrics: metrics.clone(),
-            slow,
+            received_bytes: metrics.family(&milvus::PROXY_RECEIVE_BYTES_COUNT),
+            sent_bytes: metrics.family(&milvus::PROXY_SEND_BYTES_COUNT),
+            inserted: metrics.family(&milvus::PROXY_INSERT_VECTORS_COUNT),
+            upserted: metrics.family(&milvus::PROXY_UPSERT_VECTORS_COUNT),
+            deleted: metrics.family(&milvus::PROXY_DELETE_VECTORS_COUNT),
+            mutation_latency: metrics.family(&milvus::PROXY_MUTATION_LATENCY),
+            collection_mutation_latency: metrics.family(&milvus::PROXY_COLLECTION_MUTATION_LATENCY),
+            mutation_send: metrics.family(&milvus::PROXY_MUTATION_SEND_LATENCY),
+            received_queries: metrics.family(&milvus::PROXY_RECEIVED_NQ),
+            searched: metrics.family(&milvus::PROXY_SEARCH_VECTORS_COUNT),
+            slow_queries: metrics.family(&milvus::PROXY_SLOW_QUERY_COUNT),
+            read_latency: metrics.family(&milvus::PROXY_SQ_LATENCY),
+            collection_read_latency: metrics.family(&milvus::PROXY_COLLECTION_SQ_LATENCY),
+            waiting: metrics.family(&milvus::PROXY_SQ_WAIT_RESULT_LATENCY),
+            merging: metrics.family(&milvus::PROXY_SQ_REDUCE_RESULT_LATENCY),
+            definitions: metrics.family(&milvus::ROOTCOORD_DDL_REQ_COUNT),
+            definition_latency: metrics.family(&milvus::ROOTCOORD_DDL_REQ_LATENCY),
+            index_requests: metrics.family(&milvus::DATACOORD_INDEX_REQ_COUNT),
+            loads: metrics.family(&milvus::QUERYCOORD_LOAD_REQ_COUNT),
+            releases: metrics.family(&milvus::QUERYCOORD_RELEASE_REQ_COUNT),
         }
-    }
-
-    fn count<const N: usize>(&self, metric: &Metric<Counter, N>, labels: [&str; N], count: u64) {
-        // What never happened has no series: a collection that is only read has no zero of its inserts.
-        if count > 0 {
-            self.metrics.family(metric).with(labels).add(count);
-        }
-    }
-
-    fn time<const N: usize>(&self, metric: &Metric<Histogram, N>, labels: [&str; N], took: Duration) {
-        self.metrics.family(metric).with(labels).observe_duration(took);
     }
 
     fn wrote(&self, kind: &'static str, request: &Finished<'_>) {
-        let (node, figures) = (self.metrics.node(), &request.figures);
+        let (node, figures) = (self.node.as_str(), &request.figures);
         let (database, collection) = (request.database, request.collection);
-        self.count(&milvus::PROXY_RECEIVE_BYTES_COUNT, [node, kind, database, collection], figures.received_bytes);
+        count(&self.received_bytes, [node, kind, database, collection], figures.received_bytes);
         if request.code != 0 {
             return;
         }
         let rows = match kind {
-            "insert" => &milvus::PROXY_INSERT_VECTORS_COUNT,
-            "upsert" => &milvus::PROXY_UPSERT_VECTORS_COUNT,
-            _ => &milvus::PROXY_DELETE_VECTORS_COUNT,
+            "insert" => &self.inserted,
+            "upsert" => &self.upserted,
+            _ => &self.deleted,
         };
-        self.count(rows, [node, database, collection], figures.rows);
-        self.time(&milvus::PROXY_MUTATION_LATENCY, [node, kind, database, collection], request.elapsed);
-        self.time(&milvus::PROXY_COLLECTION_MUTATION_LATENCY, [node, kind, database, collection], request.elapsed);
-        self.time(&milvus::PROXY_MUTATION_SEND_LATENCY, [node, kind], figures.shards);
+        count(rows, [node, database, collection], figures.rows);
+        time(&self.mutation_latency, [node, kind, database, collection], request.elapsed);
+        time(&self.collection_mutation_latency, [node, kind, database, collection], request.elapsed);
+        time(&self.mutation_send, [node, kind], figures.shards);
     }
 
     fn read(&self, kind: &'static str, request: &Finished<'_>) {
-        let (node, figures) = (self.metrics.node(), &request.figures);
+        let (node, figures) = (self.node.as_str(), &request.figures);
         let (database, collection) = (request.database, request.collection);
-        self.count(&milvus::PROXY_RECEIVED_NQ, [node, kind, database, collection], figures.queries);
-        self.count(&milvus::PROXY_RECEIVE_BYTES_COUNT, [node, kind, database, collection], figures.received_bytes);
-        self.count(&milvus::PROXY_SEND_BYTES_COUNT, [node], figures.sent_bytes);
+        count(&self.received_queries, [node, kind, database, collection], figures.queries);
+        count(&self.received_bytes, [node, kind, database, collection], figures.received_bytes);
+        count(&self.sent_bytes, [node], figures.sent_bytes);
         if request.elapsed >= *self.slow.get() {
-            self.count(&milvus::PROXY_SLOW_QUERY_COUNT, [node, kind], 1);
+            count(&self.slow_queries, [node, kind], 1);
             let (took_ms, collection) = (request.elapsed.as_millis() as u64, request.collection);
             tracing::warn!(kind, took_ms, database, collection, request = request.request, "a slow read");
         }
@@ -103,28 +132,39 @@ impl RequestMetrics {
             return;
         }
         if kind != "query" {
-            self.count(&milvus::PROXY_SEARCH_VECTORS_COUNT, [node, database, collection], figures.queries);
+            count(&self.searched, [node, database, collection], figures.queries);
         }
-        self.time(&milvus::PROXY_SQ_LATENCY, [node, kind, database, collection], request.elapsed);
-        self.time(&milvus::PROXY_COLLECTION_SQ_LATENCY, [node, kind, database, collection], request.elapsed);
-        self.time(&milvus::PROXY_SQ_WAIT_RESULT_LATENCY, [node, kind], figures.shards);
-        self.time(&milvus::PROXY_SQ_REDUCE_RESULT_LATENCY, [node, kind], figures.merging);
+        time(&self.read_latency, [node, kind, database, collection], request.elapsed);
+        time(&self.collection_read_latency, [node, kind, database, collection], request.elapsed);
+        time(&self.waiting, [node, kind], figures.shards);
+        time(&self.merging, [node, kind], figures.merging);
     }
 
     fn defined(&self, request: &Finished<'_>, outcome: &str) {
         for status in ["total", outcome] {
-            self.count(&milvus::ROOTCOORD_DDL_REQ_COUNT, [request.function, status], 1);
+            count(&self.definitions, [request.function, status], 1);
             if request.function == "CreateIndex" {
-                self.count(&milvus::DATACOORD_INDEX_REQ_COUNT, [status], 1);
+                count(&self.index_requests, [status], 1);
             }
         }
-        self.time(&milvus::ROOTCOORD_DDL_REQ_LATENCY, [request.function], request.elapsed);
+        time(&self.definition_latency, [request.function], request.elapsed);
     }
+}
+
+fn count<const N: usize>(family: &Family<Counter, N>, labels: [&str; N], count: u64) {
+    // What never happened has no series: a collection that is only read has no zero of its inserts.
+    if count > 0 {
+        family.with(labels).add(count);
+    }
+}
+
+fn time<const N: usize>(family: &Family<Histogram, N>, labels: [&str; N], took: Duration) {
+    family.with(labels).observe_duration(took);
 }
 
 impl Observe for RequestMetrics {
     fn finished(&self, request: &Finished<'_>) {
-        let node = self.metrics.node();
+        let node = self.node.as_str();
         let outcome = if request.code == 0 { "success" } else { "fail" };
         let cause = match (request.code, request.input_error) {
             (0, _) => "",
@@ -140,8 +180,8 @@ impl Observe for RequestMetrics {
             Some(Kind::Write(kind)) => self.wrote(kind, request),
             Some(Kind::Read(kind)) => self.read(kind, request),
             Some(Kind::Definition) => self.defined(request, outcome),
-            Some(Kind::Load) => statuses.iter().for_each(|status| self.count(&milvus::QUERYCOORD_LOAD_REQ_COUNT, [status], 1)),
-            Some(Kind::Release) => statuses.iter().for_each(|status| self.count(&milvus::QUERYCOORD_RELEASE_REQ_COUNT, [status], 1)),
+            Some(Kind::Load) => statuses.iter().for_each(|status| count(&self.loads, [status], 1)),
+            Some(Kind::Release) => statuses.iter().for_each(|status| count(&self.releases, [status], 1)),
             None => {}
         }
     }
