@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::World;
+use base::config::Current;
 use base::watch;
 use meta::catalog::model::OperationId;
 use meta::catalog::{Begin, Catalog, Change};
@@ -70,7 +71,7 @@ pub struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) peers: Arc<Peers>,
     members: Arc<watch::Sender<Members>>,
-    pub(crate) settings: Settings,
+    settings: Current<Settings>,
     /// The term is over.
     pub(crate) ended: CancellationToken,
 }
@@ -106,7 +107,18 @@ impl Context {
         catalog.initialize(fence.clone(), now).await.map_err(meta_error)?;
         let ended = CancellationToken::new();
         let view = View::follow(&world, catalog, &ended).await?;
-        Ok(Self { world, view, fence, ids, timestamps, store, peers, members: Arc::new(watch::Sender::default()), settings, ended })
+        let (members, settings) = (Arc::new(watch::Sender::default()), Current::new(settings));
+        Ok(Self { world, view, fence, ids, timestamps, store, peers, members, settings, ended })
+    }
+
+    /// What an operator has decided by now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
+    }
+
+    /// Has operations from now on go by other bounds.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.set(settings);
     }
 
     /// Says who is there; the loops act on it.

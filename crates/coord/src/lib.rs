@@ -11,6 +11,7 @@
 
 pub mod context;
 pub mod data;
+pub mod figures;
 pub mod index;
 pub mod query;
 pub mod reconcile;

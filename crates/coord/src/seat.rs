@@ -27,7 +27,7 @@ use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::context::Members;
+use crate::context::{Members, Settings};
 use crate::reconcile::Coordinators;
 
 /// Between two tries to begin a term.
@@ -38,12 +38,14 @@ pub struct Seat {
     present: watch::Sender<Option<Coordinators>>,
     /// Who is there, for the terms to come.
     members: Mutex<Members>,
+    /// What an operator has changed, for the terms to come.
+    settings: Mutex<Option<Settings>>,
 }
 
 impl Seat {
     /// Nobody leads yet.
     pub fn vacant() -> Arc<Self> {
-        Arc::new(Self { present: watch::Sender::new(None), members: Mutex::default() })
+        Arc::new(Self { present: watch::Sender::new(None), members: Mutex::default(), settings: Mutex::default() })
     }
 
     /// The coordinators of the present term.
@@ -59,9 +61,20 @@ impl Seat {
         }
     }
 
+    /// Has operations from now on go by other bounds, in this term and the next ones.
+    pub fn set_settings(&self, settings: Settings) {
+        *self.settings.lock() = Some(settings.clone());
+        if let Some(coordinators) = self.present() {
+            coordinators.context.set_settings(settings);
+        }
+    }
+
     /// A term begins; its loops aren't started.
     pub fn take(&self, coordinators: Coordinators) {
         coordinators.context.set_members(self.members.lock().clone());
+        if let Some(settings) = self.settings.lock().clone() {
+            coordinators.context.set_settings(settings);
+        }
         self.present.send_replace(Some(coordinators));
     }
 

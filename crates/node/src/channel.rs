@@ -263,6 +263,12 @@ impl Channel {
         Box::new(Sink { channel: self.clone() })
     }
 
+    /// Every live shard as readers see it now, with the bytes of its growing rows: for figures.
+    pub fn versions(&self) -> Vec<(Arc<Version>, usize)> {
+        let shards = self.shards.lock();
+        shards.live.values().map(|shard| (shard.versions().load_full(), shard.unflushed_bytes())).collect()
+    }
+
     /// Control state of every live shard, for tests and status pages.
     pub fn states(&self) -> Vec<(ShardId, ControlState)> {
         self.shards.lock().live.values().map(|shard| (shard.id(), shard.state().clone())).collect()

@@ -9,6 +9,8 @@ pub mod internal;
 mod observe;
 mod port;
 pub mod process;
+mod reload;
+mod sample;
 pub mod standalone;
 pub mod storage;
 pub mod wiring;

@@ -16,7 +16,12 @@ fn main() -> ExitCode {
     let command = cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("elanus").build();
     match runtime {
-        Ok(runtime) => runtime.block_on(cli::run(command)),
+        Ok(runtime) => {
+            let code = runtime.block_on(cli::run(command));
+            // What still runs is done with its work, or was told to stop: a call into a library that waits mustn't hold up the end.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => cli::fail(&format!("no threads: {error}")),
     }
 }

@@ -28,6 +28,8 @@ const START_MAX: Duration = Duration::from_secs(300);
 
 /// All roles of a process.
 pub struct Process {
+    /// Under which the process is known to others.
+    pub node: NodeId,
     /// Names, placement, manifests, indexes, while this process leads.
     pub seat: Arc<Seat>,
     /// Data, query and index node.
@@ -88,7 +90,7 @@ impl Process {
             async move { wiring::lead(&world, &config, &storage, "", &peers).await }
         };
         let leading = world.tasks.spawn(seat.clone().hold(world.clone(), leadership, resign.clone(), begin));
-        Ok(Self { seat, workers, proxy, leading, resign })
+        Ok(Self { node, seat, workers, proxy, leading, resign })
     }
 
     /// Writes what a fast start needs, and gives up the lead.

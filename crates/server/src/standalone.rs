@@ -5,24 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
-use base::config::Config;
-use base::metrics::{Metrics, process};
+use base::config::{Config, Current, LiveConfig};
 use node::planted::Planted;
-use node::proxy::Proxy;
+use node::proxy::{Observe, Proxy};
 use proto::milvus::milvus_service_server::MilvusServiceServer;
 use types::Result;
+use types::id::NodeId;
 
 use crate::admin::{self, Health};
 use crate::internal::Internal;
-use crate::observe::RequestMetrics;
+use crate::observe::{RequestMetrics, say_what_runs};
 use crate::port::Port;
 use crate::process::{Process, Start};
-use crate::storage;
+use crate::reload::Reloading;
+use crate::sample::{self, Sampler};
+use crate::storage::{self, Opened};
 
 /// A running server.
 pub struct Standalone {
     world: World,
     process: Process,
+    opened: Opened,
     grace: Duration,
     serving: Vec<base::task::Task<()>>,
 }
@@ -32,18 +35,27 @@ impl Standalone {
     ///
     /// # Errors
     /// Names what can't be opened or bound, and what to do. Nothing that others own was touched.
-    pub async fn start(world: &World, config: &Config, data: Option<&Path>) -> Result<Self> {
+    pub async fn start(world: &World, live: &LiveConfig, data: Option<&Path>) -> Result<Self> {
+        let changes = live.subscribe();
+        let config = &*live.current();
         let health = Health::default();
         health.wait_for("storage");
-        let metrics = Arc::new(Metrics::new());
-        let mut serving = vec![serve_admin(world, config, &health, &metrics).await?];
+        let sampler = Arc::new(Sampler::new(world));
+        let mut serving = vec![serve_admin(world, config, &health, sampler.clone()).await?];
         // Ports before storage: who can't listen must not take part.
         let port = Port::bind(&format!("0.0.0.0:{}", config.proxy.port), "proxy.port").await?;
-        let storage = storage::open(world, config, data).await?;
+        let opened = storage::open(world, config, data, &health).await?;
+        let storage = &opened.storage;
         health.reached("storage");
         health.wait_for("coordinators");
 
-        let observed = metrics.clone();
+        say_what_runs(&world.metrics, storage.log.kind(), storage.meta.kind());
+        let slow = Current::new(config.proxy.slow_query_span);
+        let (counted, slow_of) = (world.metrics.clone(), slow.clone());
+        let observe = move |node: NodeId| -> Arc<dyn Observe> {
+            counted.set_node(node.0);
+            Arc::new(RequestMetrics::new(&counted, slow_of.clone()))
+        };
         let coordinated = || {
             health.reached("coordinators");
             health.wait_for("log");
@@ -51,14 +63,30 @@ impl Standalone {
         let process = Process::start(Start {
             world,
             config,
-            storage: &storage,
+            storage,
             internal: Internal::bind().await?,
-            observe: &move |node| Arc::new(RequestMetrics::new(&observed, node.0)),
+            observe: &observe,
             coordinated: &coordinated,
             planted: Planted::default(),
         })
         .await?;
         health.reached("log");
+        let Process { seat, workers, proxy, .. } = &process;
+        sampler.watch(sample::Roles {
+            seat: seat.clone(),
+            channels: workers.channels.clone(),
+            data: workers.data.clone(),
+            query: workers.query.clone(),
+        });
+        let reloading = Reloading {
+            proxy: proxy.clone(),
+            node: process.node,
+            data: workers.data.clone(),
+            seat: seat.clone(),
+            alone: storage.embedded,
+            slow,
+        };
+        world.tasks.spawn(reloading.run(world.clone(), changes)).detach();
 
         let limit = config.proxy.grpc.server_max_recv_size.0 as usize;
         let service = MilvusServiceServer::from_arc(process.proxy.clone())
@@ -67,7 +95,7 @@ impl Standalone {
         tracing::info!(address = %port.address(), "ready");
         let grace = Duration::from_secs(5);
         serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, grace)));
-        Ok(Self { world: world.clone(), process, grace, serving })
+        Ok(Self { world: world.clone(), process, opened, grace, serving })
     }
 
     /// Lets requests end, writes what a fast start needs, and ends.
@@ -80,18 +108,15 @@ impl Standalone {
             }
         }
         self.process.settle().await;
+        self.opened.close().await;
         tracing::info!("stopped");
     }
 }
 
-async fn serve_admin(world: &World, config: &Config, health: &Health, metrics: &Arc<Metrics>) -> Result<base::task::Task<()>> {
+async fn serve_admin(world: &World, config: &Config, health: &Health, sampler: Arc<Sampler>) -> Result<base::task::Task<()>> {
     let port = Port::bind(&format!("0.0.0.0:{}", config.elanus.metrics_port), "METRICS_PORT").await?;
-    let metrics = metrics.clone();
-    let render: admin::Metrics = Arc::new(move || {
-        process::sample(&metrics);
-        metrics.encode()
-    });
-    let router = admin::router(health.clone(), render);
+    tracing::info!(address = %port.address(), "health and metrics");
+    let router = admin::router(health.clone(), sampler);
     Ok(world.tasks.spawn(port.serve(world.clone(), router, Duration::from_secs(1))))
 }
 

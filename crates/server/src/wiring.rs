@@ -50,6 +50,8 @@ pub struct Workers {
     pub query: Arc<QueryNodeRole>,
     /// Builds.
     pub index: Arc<IndexNodeRole>,
+    /// What they share.
+    pub channels: Arc<Channels>,
 }
 
 /// Waits until this process leads, then has all coordinators over its storage. Their loops aren't started, and nobody is a member yet.
@@ -71,7 +73,6 @@ pub async fn lead(
 
 async fn context(world: &World, config: &Config, storage: &Storage, leadership: &Leadership, peers: &Arc<Peers>) -> Result<Context> {
     let fence = leadership.fence();
-    let limits = &config.quota.limits;
     let parts = Parts {
         world: world.clone(),
         catalog: Catalog::new(storage.meta.clone(), world.clock.clone()),
@@ -80,18 +81,34 @@ async fn context(world: &World, config: &Config, storage: &Storage, leadership: 
         fence,
         store: storage.store.clone(),
         peers: peers.clone(),
-        settings: Settings {
-            channel_prefix: config.msg_channel.chan_name_prefix.cluster.clone(),
-            channels: config.root_coord.dml_channel_num as usize,
-            partitions_max: config.root_coord.max_partition_num as usize,
-            collections_max: limits.max_collection_num as usize,
-            collections_per_database_max: limits.max_collection_num_per_db as usize,
-            general_capacity: config.root_coord.max_general_capacity as usize,
-            indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
-            alone: storage.embedded,
-        },
+        settings: coordinator_settings(config, storage.embedded),
     };
     Context::start(parts).await
+}
+
+/// What the settings say of coordinators.
+pub fn coordinator_settings(config: &Config, alone: bool) -> Settings {
+    let limits = &config.quota.limits;
+    Settings {
+        channel_prefix: config.msg_channel.chan_name_prefix.cluster.clone(),
+        channels: config.root_coord.dml_channel_num as usize,
+        partitions_max: config.root_coord.max_partition_num as usize,
+        collections_max: limits.max_collection_num as usize,
+        collections_per_database_max: limits.max_collection_num_per_db as usize,
+        general_capacity: config.root_coord.max_general_capacity as usize,
+        indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
+        alone,
+    }
+}
+
+/// What the settings say of a data node.
+pub fn flush_limits(config: &Config, alone: bool) -> Limits {
+    Limits {
+        flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
+        log_bytes: config.elanus.flush.log_bytes.0,
+        pause: UPKEEP_PAUSE,
+        alone,
+    }
 }
 
 /// Starts the workers of a process over its storage; `roles` are the coordinators, wherever they are.
@@ -125,16 +142,11 @@ pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storag
         refresher: refresher.clone(),
         followers: followers.clone(),
         planted,
-        limits: Limits {
-            flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
-            log_bytes: config.elanus.flush.log_bytes.0,
-            pause: UPKEEP_PAUSE,
-            alone: storage.embedded,
-        },
+        limits: flush_limits(config, storage.embedded),
     });
     let query = QueryNodeRole::new(node::query::Parts {
         world: world.clone(),
-        channels,
+        channels: channels.clone(),
         refresher,
         followers,
         coordinator: roles.data.clone(),
@@ -144,7 +156,7 @@ pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storag
     });
     // Builds have threads of their own, so that searches don't wait behind them.
     let pool = world.cpu.beside("build");
-    Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)) }
+    Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)), channels }
 }
 
 /// All roles but the proxy, for calls from others.

@@ -40,7 +40,7 @@ pub(super) type Told = BTreeSet<(ChannelName, NodeId, u64)>;
 /// Carries the plan out: one new process epoch for all channels that move now; then tells who doesn't know yet.
 pub(super) async fn channels(context: &Context, call: &Call, told: &Mutex<Told>) -> Result<()> {
     let all: Vec<ChannelName> =
-        (0..context.settings.channels).map(|n| ChannelName::numbered(&context.settings.channel_prefix, n)).collect();
+        (0..context.settings().channels).map(|n| ChannelName::numbered(&context.settings().channel_prefix, n)).collect();
     let assigned = context.view.read(|loaded| loaded.assignments.clone());
     let current = assigned.iter().map(|(channel, found)| (channel.clone(), found.value.node)).collect();
     let members = context.members().data_nodes.clone();

@@ -48,7 +48,7 @@ impl Index {
         let mut failed = None;
         for (collection, definitions) in self.definitions() {
             for manifest in self.manifests(collection).await? {
-                for (segment, definition) in plan::missing(&manifest, &definitions, self.context.settings.indexed_rows_min) {
+                for (segment, definition) in plan::missing(&manifest, &definitions, self.context.settings().indexed_rows_min) {
                     match self.build(&manifest, segment, definition).await {
                         Ok(()) => built += 1,
                         Err(error) => {
@@ -140,7 +140,7 @@ impl IndexCoord for Index {
     async fn indexes(&self, _call: &Call, collection: CollectionId) -> Result<Vec<IndexStatus>> {
         let manifests = self.manifests(collection).await?;
         let failures = self.failures.lock().clone();
-        let minimum = self.context.settings.indexed_rows_min;
+        let minimum = self.context.settings().indexed_rows_min;
         Ok(self.known(collection).into_iter().map(|definition| plan::status(&manifests, definition, minimum, &failures)).collect())
     }
 }

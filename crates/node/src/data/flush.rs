@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use base::metrics::{Counter, Metrics, milvus};
 use role::data::{FlushEdit, ManifestEdit};
 use segment::FlushSet;
 use store::delete_file;
@@ -16,6 +17,30 @@ use types::time::Timestamp;
 use types::{Code, Error, Result};
 
 use super::{DataNodeRole, sequencing};
+use crate::channel::Channel;
+
+/// What a data node counts of its flushes.
+pub(super) struct FlushFigures {
+    total: Counter,
+    success: Counter,
+    fail: Counter,
+    bytes: Counter,
+}
+
+impl FlushFigures {
+    /// Under the process's node id.
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let (node, flushes) = (metrics.node(), metrics.family(&milvus::DATANODE_FLUSH_REQ_COUNT));
+        let flushes = |status| flushes.with([node, status]);
+        let bytes = metrics.family(&milvus::DATANODE_FLUSHED_DATA_SIZE).with([node, "streaming", "L1"]);
+        Self { total: flushes("total"), success: flushes("success"), fail: flushes("fail"), bytes }
+    }
+
+    fn ended<T>(&self, result: &Result<T>) {
+        self.total.inc();
+        if result.is_ok() { self.success.inc() } else { self.fail.inc() }
+    }
+}
 
 /// Flushes a shard as of now; returns the clock up to which manifests hold everything.
 pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp> {
@@ -31,6 +56,16 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
         set.deletes.clear();
     }
     let rows = set.rows();
+    let written = commit(node, &channel, set).await;
+    node.figures.ended(&written);
+    written?;
+    tracing::info!(shard = %id, rows, "flushed");
+    Ok(clock)
+}
+
+/// Writes what there is, moves the manifest, and has this process go over to it.
+async fn commit(node: &DataNodeRole, channel: &Channel, set: FlushSet) -> Result<()> {
+    let (id, call) = (set.id, node.own_call("flush"));
     let edit = write(node, set).await?;
     let dropped = edit.state == store::manifest::ShardState::Dropped;
     node.parts.coordinator.edit_manifest(&call, id, ManifestEdit::Flush(Box::new(edit))).await?;
@@ -38,10 +73,9 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
         channel.remove(id);
         node.turns.lock().remove(&id);
     } else {
-        node.parts.refresher.refresh(&call, &channel, id).await?;
+        node.parts.refresher.refresh(&call, channel, id).await?;
     }
-    tracing::info!(shard = %id, rows, "flushed");
-    Ok(clock)
+    Ok(())
 }
 
 async fn write(node: &DataNodeRole, set: FlushSet) -> Result<FlushEdit> {
@@ -54,6 +88,7 @@ async fn write(node: &DataNodeRole, set: FlushSet) -> Result<FlushEdit> {
     }
     let encoded = node.parts.world.cpu.run(move || encode(set, segment_id, attempt)).await?;
     for (name, bytes) in encoded.objects {
+        node.figures.bytes.add(bytes.len() as u64);
         store.put(&name, bytes).await.map_err(StoreError::into_error)?;
     }
     Ok(encoded.edit)

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
+use base::config::Current;
 use parking_lot::Mutex;
 use role::Call;
 use role::data::{DataCoord, DataNode, LogEnd, Placed, WriteStream};
@@ -54,7 +55,7 @@ pub struct Parts {
     pub refresher: Arc<Refresher>,
     /// Reads channels that are sequenced elsewhere.
     pub followers: Arc<Followers>,
-    /// When to flush.
+    /// When to flush, to begin with.
     pub limits: Limits,
     /// Bugs of simulations.
     #[doc(hidden)]
@@ -69,6 +70,8 @@ pub struct DataNodeRole {
     sequencers: Mutex<BTreeMap<ChannelName, Assigned>>,
     /// A flush of one shard at a time.
     turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
+    figures: flush::FlushFigures,
+    limits: Current<Limits>,
 }
 
 #[derive(Clone)]
@@ -80,9 +83,23 @@ struct Assigned {
 impl DataNodeRole {
     /// A node without channels, and its upkeep.
     pub fn start(parts: Parts) -> Arc<Self> {
-        let role = Arc::new_cyclic(|own| Self { parts, own: own.clone(), sequencers: Mutex::default(), turns: Mutex::default() });
+        let figures = flush::FlushFigures::new(&parts.world.metrics);
+        let limits = Current::new(parts.limits);
+        let role =
+            Arc::new_cyclic(|own| Self { parts, own: own.clone(), sequencers: Mutex::default(), turns: Mutex::default(), figures, limits });
         role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
         role
+    }
+
+    /// Flushes by other sizes from the next look on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+    }
+
+    /// The number of the last record of each channel that is acknowledged; channels whose sequencer doesn't serve are left out.
+    pub fn acknowledged(&self) -> Vec<(ChannelName, u64)> {
+        let sequencers = self.sequencers.lock();
+        sequencers.iter().filter_map(|(name, assigned)| Some((name.clone(), assigned.sequencer.acknowledged().ok()?.number))).collect()
     }
 
     fn sequencer(&self, channel: &ChannelName) -> Result<Sequencer> {

@@ -29,7 +29,7 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
         let Some(alive) = node.upgrade() else { return };
         let mut moved = alive.parts.channels.all().iter().map(|channel| channel.progress()).collect::<Vec<_>>();
         look(&alive).await;
-        let (clock, pause) = (alive.parts.world.clock.clone(), alive.parts.limits.pause);
+        let (clock, pause) = (alive.parts.world.clock.clone(), alive.limits.get().pause);
         let tasks = alive.parts.world.tasks.clone();
         drop(alive);
         // Sleeps until a channel moves, so that an idle process isn't woken.
@@ -52,7 +52,7 @@ async fn look(node: &DataNodeRole) {
         let due: Vec<ShardId> = channel
             .unflushed_bytes()
             .into_iter()
-            .filter(|(_, bytes)| *bytes >= node.parts.limits.flush_bytes)
+            .filter(|(_, bytes)| *bytes >= node.limits.get().flush_bytes)
             .map(|(shard, _)| shard)
             .collect();
         for shard in &due {

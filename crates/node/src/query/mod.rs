@@ -1,6 +1,8 @@
 //! querynode: answers searches and queries of the shards that it serves.
 
-use std::collections::BTreeMap;
+mod figures;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +18,7 @@ use role::peers::Peers;
 use role::query::{Hit, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, SearchRequest, SearchResponse, ServeShard};
 use segment::{Place, Version, query, search};
 use types::batch::Batch;
-use types::id::{ChannelName, PartitionId, ShardId};
+use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::index_params::IndexDefinition;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
@@ -25,6 +27,7 @@ use crate::channel::{Channel, Channels, Source};
 use crate::follow::Followers;
 use crate::planted::Planted;
 use crate::refresh::Refresher;
+use figures::{Figures, Latencies};
 
 /// What a query node is made of.
 pub struct Parts {
@@ -51,6 +54,7 @@ pub struct Parts {
 pub struct QueryNodeRole {
     parts: Parts,
     served: RwLock<BTreeMap<ShardId, Arc<ServeShard>>>,
+    figures: Figures,
 }
 
 /// A pinned version of a shard.
@@ -64,7 +68,13 @@ struct Pinned {
 impl QueryNodeRole {
     /// A node that serves nothing yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, served: RwLock::default() }
+        let figures = Figures::new(&parts.world.metrics);
+        Self { parts, served: RwLock::default(), figures }
+    }
+
+    /// The collections of which shards are served here.
+    pub fn served(&self) -> BTreeSet<CollectionId> {
+        self.served.read().keys().map(|shard| shard.collection).collect()
     }
 
     async fn pin(&self, call: &Call, scope: &Scope) -> Result<Pinned> {
@@ -161,13 +171,21 @@ impl Drop for Cancelled {
     }
 }
 
-#[async_trait]
-impl QueryNode for QueryNodeRole {
-    async fn search(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
-        let pinned = self.pin(call, &request.scope).await?;
+impl QueryNodeRole {
+    async fn pin_timed(&self, call: &Call, scope: &Scope, latencies: &Latencies) -> Result<Pinned> {
+        let began = self.parts.world.clock.now();
+        let pinned = self.pin(call, scope).await?;
+        latencies.waited(self.parts.world.clock.now() - began);
+        Ok(pinned)
+    }
+
+    async fn search_shard(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
+        let pinned = self.pin_timed(call, &request.scope, self.figures.search()).await?;
         let definition = definition(&pinned.indexes, &request)?;
         let metric = definition.metric.ok_or_else(|| Error::internal("an index of vectors has a metric"))?;
         let params = search_params(definition, &request)?;
+        self.figures.asked(request.queries.len() / request.dimension.max(1), request.limit);
+        let began = self.parts.world.clock.now();
         let cancelled = Cancelled(Arc::default());
         let flag = cancelled.0.clone();
         let pool = self.parts.world.cpu.clone();
@@ -195,14 +213,35 @@ impl QueryNode for QueryNodeRole {
         });
         let answer = call.bound("a search", work).await;
         drop(cancelled);
+        self.figures.search().computed(self.parts.world.clock.now() - began);
+        answer
+    }
+
+    async fn query_shard(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse> {
+        let pinned = self.pin_timed(call, &request.scope, self.figures.query()).await?;
+        let began = self.parts.world.clock.now();
+        let pool = self.parts.world.cpu.clone();
+        let work = self.parts.world.cpu.run(move || answer_query(&pinned, &request, &pool));
+        let answer = call.bound("a query", work).await;
+        self.figures.query().computed(self.parts.world.clock.now() - began);
+        answer
+    }
+}
+
+#[async_trait]
+impl QueryNode for QueryNodeRole {
+    async fn search(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
+        let (began, collection) = (self.parts.world.clock.now(), request.scope.shard.collection);
+        let answer = self.search_shard(call, request).await;
+        self.figures.ended(self.figures.search(), collection, &answer, self.parts.world.clock.now() - began);
         answer
     }
 
     async fn query(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse> {
-        let pinned = self.pin(call, &request.scope).await?;
-        let pool = self.parts.world.cpu.clone();
-        let work = self.parts.world.cpu.run(move || answer_query(&pinned, &request, &pool));
-        call.bound("a query", work).await
+        let (began, collection) = (self.parts.world.clock.now(), request.scope.shard.collection);
+        let answer = self.query_shard(call, request).await;
+        self.figures.ended(self.figures.query(), collection, &answer, self.parts.world.clock.now() - began);
+        answer
     }
 
     async fn serve(&self, call: &Call, request: ServeShard) -> Result<()> {

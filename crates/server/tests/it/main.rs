@@ -1,4 +1,10 @@
 //! Tests of the whole: the house rules, simulation, and the server as a user meets it.
 
+mod binary;
+mod client;
+mod metrics;
+mod milvus;
+mod settings;
 mod sim;
+mod storage;
 mod tidy;

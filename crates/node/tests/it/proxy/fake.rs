@@ -72,7 +72,7 @@ pub struct State {
     pub read_faults: VecDeque<Code>,
     answers: BTreeMap<(ChannelName, WriterId, u64), Outcome>,
     expired: i64,
-    writers: i64,
+    pub writers: i64,
     next_id: i64,
     clock: u64,
 }

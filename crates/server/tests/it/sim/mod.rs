@@ -49,13 +49,16 @@ const MUST_HAPPEN: [Event; 11] = [
     Event::Partition,
 ];
 
-/// The shape that a seed simulates.
+/// The shape that a seed simulates; `ELANUS_SIM_SHAPE` asks for one.
 fn shape_of(seed: u64) -> Shape {
-    match seed % 4 {
-        0 => Shape::One,
-        1 => Shape::Three(Personality::Kafka),
-        2 => Shape::Three(Personality::Pulsar),
-        _ => Shape::One,
+    match (std::env::var("ELANUS_SIM_SHAPE").as_deref(), seed % 4) {
+        (Ok("one"), _) => Shape::One,
+        (Ok("kafka"), _) => Shape::Three(Personality::Kafka),
+        (Ok("pulsar"), _) => Shape::Three(Personality::Pulsar),
+        (Ok(other), _) => panic!("ELANUS_SIM_SHAPE={other}: one, kafka or pulsar is expected"),
+        (Err(_), 1) => Shape::Three(Personality::Kafka),
+        (Err(_), 2) => Shape::Three(Personality::Pulsar),
+        (Err(_), _) => Shape::One,
     }
 }
 
