@@ -1,14 +1,17 @@
 """The main job on glove100, measured through pymilvus: what an operator feels. Writes bench/results/main_job.md.
 
-Beside Elanus, Milvus 2.3.5 in the same run where MILVUS_PYTHON names an interpreter with its wheel. Recall is against brute force.
-Times include a Python client on the same cores: compare columns, not figures of other machines.
+Beside Elanus, Milvus 2.3.5 in the same run where MILVUS_PYTHON names an interpreter with its wheel (`./dev bench` sees to it).
+Recall is against brute force. Times include a Python client on the same cores: compare columns, not figures of other machines.
+`--quick` takes 20,000 rows and writes nothing, to try the script itself.
 """
 
 import os
 import pathlib
+import platform
 import statistics
 import sys
 import time
+import warnings
 
 import numpy
 import pymilvus
@@ -16,8 +19,12 @@ import pymilvus
 from _data import NEIGHBOURS, glove100
 from _target import Elanus, Milvus, Target
 
+# The older interface is the one that every pymilvus and both servers have.
+warnings.filterwarnings("ignore", message=".*ORM-style.*")
+
 BATCH = 5_000
 NAME = "glove100"
+RESTARTS = 3
 AIMS = {
     "ready, empty, s": "0.5", "resident, empty, MB": "60", "idle CPU, % of a core": "0.3", "kill -9 → first correct search, s": "1",
     "insert one row → strong read, median ms": "5", "data directory ÷ raw": "2", "PSS after a query pass ÷ raw": "1.6",
@@ -79,6 +86,8 @@ def strong_read_ms(collection, rows, first_id) -> float:
 
 
 def first_search(target, queries, truth, params) -> float:
+    # A channel that sees its server die waits longer and longer before it tries again, and later ones to the same port with it.
+    pymilvus.connections.disconnect("default")
     target.kill()
     began = time.monotonic()
     target.start()
@@ -123,7 +132,15 @@ def measure(target: Target, rows, queries, truth) -> dict[str, str]:
     time.sleep(max(0, flushed + 60 - time.monotonic()))
     figures["data directory ÷ raw"] = f"{target.disk_bytes() / raw:.2f}"
     figures["insert one row → strong read, median ms"] = f"{strong_read_ms(collection, rows, 10_000_000):.1f}"
-    figures["kill -9 → first correct search, s"] = f"{first_search(target, queries, truth, {'ef': 128}):.2f}"
+    starts = [first_search(target, queries, truth, {"ef": 128}) for _ in range(RESTARTS)]
+    figures["kill -9 → first correct search, s"] = f"{max(starts):.2f}"
+    collection, times = pymilvus.Collection(NAME), []
+    for query in queries[:100]:
+        began = time.monotonic()
+        search(collection, query[None], {"ef": 128})
+        times.append((time.monotonic() - began) * 1e3)
+    figures["the 100 searches after it: median, longest, ms"] = f"{statistics.median(times):.1f}, {max(times):.1f}"
+    assert collection.num_entities >= len(rows)
     return figures
 
 
