@@ -151,26 +151,37 @@ def main() -> None:
         rows = rows[:20_000]
         from _data import nearest
         truth = nearest(rows, queries)
-    targets = [Elanus()] + ([Milvus()] if "MILVUS_PYTHON" in os.environ else [])
+    targets = [Elanus] + ([Milvus] if "MILVUS_PYTHON" in os.environ else [])
     columns = {}
-    for target in targets:
-        print(f"measuring {target.name}", flush=True)
+    for kind in targets:
+        print(f"measuring {kind.name}", flush=True)
+        target = kind()
         try:
             columns[target.name] = measure(target, rows, queries, truth)
         finally:
             target.close()
+        report(columns, rows, "--quick" not in sys.argv)
+
+
+def report(columns: dict[str, dict[str, str]], rows, keep: bool) -> None:
     lines = ["| | aim | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
     for figure in columns["elanus"]:
         lines.append(f"| {figure} | {AIMS.get(figure, '')} | " + " | ".join(column.get(figure, "") for column in columns.values()) + " |")
     table = "\n".join(lines)
-    print(table)
-    if "--quick" not in sys.argv:
+    print(table, flush=True)
+    if keep:
         results = pathlib.Path(__file__).parent / "results"
         results.mkdir(exist_ok=True)
-        cores = os.cpu_count()
         (results / "main_job.md").write_text(
-            f"# The main job on glove100 ({len(rows):,} × 100, {rows.nbytes / 1e6:.0f} MB raw), {cores} cores, client beside the server\n\n"
-            f"Written by `./dev bench main_job`. pymilvus {pymilvus.__version__}.\n\n{table}\n")
+            f"# The main job on glove100 ({len(rows):,} × 100, {rows.nbytes / 1e6:.0f} MB raw)\n\n"
+            f"Written by `./dev bench main_job` on {time.strftime('%Y-%m-%d')}: {machine()}, client beside the server, "
+            f"pymilvus {pymilvus.__version__}.\n\n{table}\n")
+
+
+def machine() -> str:
+    """Cores, their model, and how busy they were: figures of a busy machine are comparable with each other at most."""
+    models = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return f"{os.cpu_count()} cores ({(models or [platform.machine()])[0]}), Linux {platform.release()}, load {os.getloadavg()[2]:.1f}"
 
 
 if __name__ == "__main__":

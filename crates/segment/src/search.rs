@@ -80,7 +80,8 @@ pub fn search(version: &Version, request: &Search<'_>, pool: &CpuPool) -> Result
     loop {
         let found = search_parts(request, &snapshot, fetch, pool)?;
         let mut merged: Vec<Vec<Found>> = (0..nq).map(|query| merge(&found, query, request.limit)).collect();
-        let behind: Vec<Behind> = merged.iter().enumerate().map(|(query, hits)| behind(&found, query, hits, (request.limit, fetch))).collect();
+        let behind: Vec<Behind> =
+            merged.iter().enumerate().map(|(query, hits)| behind(&found, query, hits, (request.limit, fetch))).collect();
         let worst = behind.iter().max().copied().unwrap_or(Behind::Nothing);
         if fetch >= rows || worst == Behind::Nothing {
             return Ok(merged);

@@ -171,7 +171,8 @@ fn moves(lengths: Vec<usize>, short: bool) -> Vec<(usize, usize)> {
     let mean = lengths.iter().sum::<usize>() / lengths.len();
     let mut givers: Vec<usize> = (0..lengths.len()).filter(|&list| lengths[list] == 0 || short && lengths[list] * SHORT < mean).collect();
     givers.sort_by_key(|&list| (lengths[list], list));
-    let mut longest: BinaryHeap<(usize, Reverse<usize>)> = lengths.iter().enumerate().map(|(list, &length)| (length, Reverse(list))).collect();
+    let mut longest: BinaryHeap<(usize, Reverse<usize>)> =
+        lengths.iter().enumerate().map(|(list, &length)| (length, Reverse(list))).collect();
     let mut moved = Vec::new();
     for giver in givers {
         let Some((length, Reverse(donor))) = longest.pop() else { break };
