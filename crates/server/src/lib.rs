@@ -6,6 +6,7 @@
 mod admin;
 pub mod cli;
 pub mod internal;
+pub mod memory;
 mod observe;
 mod port;
 pub mod process;

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use server::cli;
+use server::{cli, memory};
 
 /// Returns memory to the system sooner than the platform's own, and is as fast with many threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::spare();
     // With none or two providers compiled in, rustls would fail at the first handshake.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return cli::fail("the TLS provider was installed twice");

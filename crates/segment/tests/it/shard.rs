@@ -307,6 +307,25 @@ fn agrees_with_the_model_through_flushes_and_restarts() {
 }
 
 #[test]
+fn of_many_rows_at_one_distance_the_smallest_keys_are_found() {
+    // Some sixty keys at each point, and limits so small that not all of them are fetched.
+    let mut world = World::new(2);
+    // In an order that has nothing to do with their size.
+    let keys: Vec<i64> = (0..4_000).map(|i| i * 1_237 % 4_000).collect();
+    for (i, keys) in keys.chunks(100).enumerate() {
+        let rows = world.rows(keys);
+        world.stamp(Body::Insert(rows));
+        if i == 10 || i == 25 {
+            world.flush();
+        }
+    }
+    let version = world.shard.versions().load_full();
+    for _ in 0..100 {
+        world.check_search(&version, version.clock, &CpuPool::inline());
+    }
+}
+
+#[test]
 fn the_first_unflushed_record_is_never_above_one_that_no_manifest_holds() {
     let mut world = World::new(1);
     assert_eq!(world.shard.first_unflushed(), None);
