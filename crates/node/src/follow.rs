@@ -189,10 +189,15 @@ impl Followers {
         Ok(channel)
     }
 
+    /// What readers and sequencers of a channel ask others for.
+    pub(crate) fn surroundings(&self, name: &ChannelName) -> Arc<dyn Surroundings> {
+        let Parts { world, coordinator, peers, store, .. } = self.parts.clone();
+        Arc::new(Others { world, channel: name.clone(), coordinator, peers, store })
+    }
+
     fn tailer(&self, name: &ChannelName, start: ReaderState) -> Tailer {
-        let Parts { world, log, coordinator, peers, store, .. } = self.parts.clone();
-        let surroundings = Others { world: world.clone(), channel: name.clone(), coordinator, peers, store };
-        let mut tailer = Tailer::new(&world, log, name.clone(), start, Arc::new(surroundings));
+        let Parts { world, log, .. } = &self.parts;
+        let mut tailer = Tailer::new(world, log.clone(), name.clone(), start, self.surroundings(name));
         tailer.plant(self.parts.planted.log);
         tailer
     }

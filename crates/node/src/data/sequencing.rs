@@ -36,6 +36,7 @@ pub(super) async fn assign(node: &Arc<DataNodeRole>, call: &Call, name: &Channel
         process,
         start,
         admission: Box::new(StampedShards::default()),
+        surroundings: Some(followers.surroundings(name)),
         limits: None,
         planted: node.parts.planted.log,
     };

@@ -200,7 +200,7 @@ fn one(_: u64) -> Shape {
 }
 
 fn three(seed: u64) -> Shape {
-    Shape::Three(if seed % 2 == 0 { Personality::Kafka } else { Personality::Pulsar })
+    Shape::Three(if seed.is_multiple_of(2) { Personality::Kafka } else { Personality::Pulsar })
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Nemesis {
     /// Breaks one thing after the other until the clients are done.
     pub async fn run(self) {
         while !self.shared.is_over() {
-            self.sleep(200, 2_500).await;
+            self.sleep(100, 1_500).await;
             match self.cluster.shape() {
                 Shape::One => self.one().await,
                 Shape::Three(_) => self.three().await,
@@ -68,7 +68,7 @@ impl Nemesis {
     async fn three(&self) {
         let any = self.cluster.names()[self.random.below(3) as usize];
         let data = ["d1", "d2"][self.random.below(2) as usize];
-        let fault = self.random.below(12);
+        let fault = self.random.below(13);
         tracing::info!(at = self.cluster.world().clock.wall_ms(), fault, any, data, "nemesis");
         match fault {
             0..2 => self.kill(data).await,
@@ -79,6 +79,7 @@ impl Nemesis {
             7 => self.cut(data, any).await,
             8..10 => self.log().await,
             10 => self.network().await,
+            11 => self.silence(data).await,
             _ => self.objects().await,
         }
     }
@@ -89,6 +90,14 @@ impl Nemesis {
             self.session_ends(name).await;
         }
         self.restart(name).await;
+    }
+
+    /// A node writes and its answers get lost, and then it dies: whoever takes over must know what was written.
+    async fn silence(&self, name: &'static str) {
+        self.cluster.network().mute(name, true);
+        self.sleep(10, 300).await;
+        self.cluster.network().mute(name, false);
+        self.kill(name).await;
     }
 
     async fn session_ends(&self, name: &'static str) {

@@ -51,6 +51,8 @@ struct State {
     processes: BTreeMap<String, Near>,
     /// Pairs that don't reach each other, each in both orders.
     cut: BTreeSet<(String, String)>,
+    /// Processes whose answers to writers get lost.
+    mute: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -89,6 +91,16 @@ impl Network {
             } else {
                 state.cut.remove(&pair);
             }
+        }
+    }
+
+    /// Loses a process's answers to writers, or no longer.
+    pub fn mute(&self, name: &str, mute: bool) {
+        let mut state = self.state.lock();
+        if mute {
+            state.mute.insert(name.to_owned());
+        } else {
+            state.mute.remove(name);
         }
     }
 
@@ -214,7 +226,7 @@ impl Remote {
         let (network, from, to) = (self.network.clone(), self.from.clone(), self.to.clone());
         let key = (channel.clone(), writer);
         let lost = move |network: &Network, fault| network.is_cut(&from, &to) || matches!(fault, Fault::FailBefore | Fault::FailAfter);
-        let (lost_out, lost_in, inward) = (lost.clone(), lost, network.clone());
+        let (lost_out, lost_in, inward, far) = (lost.clone(), lost, network.clone(), self.to.clone());
         let sending = async move {
             while let Some(request) = sent.recv().await {
                 let fault = network.faults.begin("stream").await;
@@ -230,6 +242,9 @@ impl Remote {
         let receiving = async move {
             while let Some(answer) = far_answers.recv().await {
                 let fault = inward.faults.begin("stream").await;
+                if inward.state.lock().mute.contains(&far) {
+                    continue;
+                }
                 if lost_in(&inward, fault) || received.send(answer).await.is_err() {
                     return;
                 }

@@ -152,7 +152,7 @@ impl Worker {
     }
 
     async fn pause(&self) {
-        let wait = if self.random.chance(0.05) { self.random.below(500) } else { self.random.below(12) };
+        let wait = if self.random.chance(0.05) { self.random.below(500) } else { self.random.below(20) };
         self.cluster.world().clock.sleep(Duration::from_millis(wait)).await;
     }
 
@@ -189,17 +189,19 @@ impl Worker {
     }
 
     /// Folds the outcome of a write into the model.
-    fn written(&mut self, outcome: Result<u64, Failure>, keys: &[i64], state: Option<i64>) {
+    fn written(&mut self, outcome: Result<u64, Failure>, keys: &[i64], state: Option<i64>) -> Result<(), String> {
         self.cluster.coverage().trace(u64::from(outcome.is_ok()) ^ (self.id as u64) << 8 ^ state.unwrap_or(-1) as u64);
         tracing::info!(at = self.cluster.world().clock.wall_ms(), client = self.id, ?keys, ?state, ?outcome, "written");
         match outcome {
             Ok(timestamp) => {
                 self.latest = self.latest.max(timestamp);
                 keys.iter().for_each(|key| self.model.is(*key, state));
+                Ok(())
             }
-            Err(_) => {
+            Err(failure) => {
                 self.cluster.coverage().count(Event::Unanswered);
                 keys.iter().for_each(|key| self.model.may_be(*key, state));
+                not_lost(failure)
             }
         }
     }
@@ -217,8 +219,7 @@ impl Worker {
             return Ok(());
         }
         let outcome = self.client.write(MAIN, &keys, value, false).await;
-        self.written(outcome, &keys, Some(value));
-        Ok(())
+        self.written(outcome, &keys, Some(value))
     }
 
     async fn upsert(&mut self) -> Result<(), String> {
@@ -229,8 +230,7 @@ impl Worker {
             return Ok(());
         }
         let outcome = self.client.write(MAIN, &keys, value, true).await;
-        self.written(outcome, &keys, Some(value));
-        Ok(())
+        self.written(outcome, &keys, Some(value))
     }
 
     async fn delete(&mut self) -> Result<(), String> {
@@ -239,8 +239,7 @@ impl Worker {
             return Ok(());
         }
         let outcome = self.client.delete(MAIN, &format!("key in {keys:?}")).await;
-        self.written(outcome, &keys, None);
-        Ok(())
+        self.written(outcome, &keys, None)
     }
 
     async fn delete_by_filter(&mut self) -> Result<(), String> {
@@ -249,8 +248,7 @@ impl Worker {
             return Ok(());
         }
         let outcome = self.client.delete(MAIN, &format!("key in {keys:?} and value > 0")).await;
-        self.written(outcome, &keys, None);
-        Ok(())
+        self.written(outcome, &keys, None)
     }
 
     async fn read_some(&mut self) -> Result<(), String> {
@@ -398,6 +396,8 @@ impl Worker {
 /// Failures are part of the run, except those that say that something was lost.
 fn not_lost(failure: Failure) -> Result<(), String> {
     match &failure {
+        // Writers' entries live for an hour, and no run lasts so long.
+        Failure::Refused(_, text) if text.contains("forgotten this proxy") => Err(format!("a sequencer lost its writers' table: {text}")),
         Failure::Refused(code, text) if *code == Code::DATA_INTEGRITY.0 || text.contains("acknowledged writes") => {
             Err(format!("the server says that it lost something: {text}"))
         }
