@@ -25,6 +25,7 @@ class Target:
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-"))
         self.port, self.health_port = free_port(), free_port()
+        self.data = self.directory / "data"
         self.process: subprocess.Popen | None = None
 
     def command(self) -> tuple[list[str], dict[str, str]]:
@@ -35,7 +36,7 @@ class Target:
         command, environment = self.command()
         log = open(self.directory / "log", "ab")
         began = time.monotonic()
-        self.process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True)
+        self.process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, cwd=self.data.parent, start_new_session=True)
         while time.monotonic() - began < 180:
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended: {(self.directory / 'log').read_text()[-2000:]}")
@@ -67,28 +68,40 @@ class Target:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def disk_bytes(self) -> int:
-        return sum(entry.stat().st_blocks * 512 for entry in (self.directory / "data").rglob("*") if entry.is_file())
+        return sum(entry.stat().st_blocks * 512 for entry in self.data.rglob("*") if entry.is_file())
 
 
 class Elanus(Target):
     name = "elanus"
 
     def command(self):
-        return ([os.environ["ELANUS_BIN"], "run", "standalone", "--data", str(self.directory / "data")],
+        return ([os.environ["ELANUS_BIN"], "run", "standalone", "--data", str(self.data)],
                 {"PROXY_PORT": str(self.port), "METRICS_PORT": str(self.health_port)})
 
 
 class Milvus(Target):
-    """The server inside of the wheel `milvus==2.3.5`; MILVUS_PYTHON is an interpreter that has it."""
+    """The server inside of the wheel `milvus==2.3.5`; MILVUS_PYTHON is an interpreter that has it.
+
+    The wheel only unpacks it and writes its settings, before any clock runs; the server is then started as the wheel would.
+    """
 
     name = "milvus-2.3.5"
 
-    def command(self):
+    def __init__(self):
+        super().__init__()
+        self.base = self.directory / "milvus"
+        self.data = self.base / "data"
         program = (
-            "import time, milvus\n"
-            "server = milvus.MilvusServer()\n"
-            f"server.set_base_dir({str(self.directory / 'data')!r})\n"
-            f"server.config.set('proxy_port', {self.port})\n"
-            "server.start()\n"
-            "time.sleep(1e9)\n")
-        return [os.environ["MILVUS_PYTHON"], "-c", program], {"METRICS_PORT": str(self.health_port)}
+            "import sys, milvus\n"
+            "base, port = sys.argv[1:]\n"
+            "config = milvus.MilvusServerConfig(data_dir=base, proxy_port=int(port))\n"
+            "config.resolve()\n"
+            "milvus._initialize_data_files(base)\n")
+        subprocess.run([os.environ["MILVUS_PYTHON"], "-c", program, str(self.base), str(self.port)], check=True)
+
+    def command(self):
+        binaries = self.base / "bin"
+        environment = {
+            "DEPLOY_MODE": "STANDALONE", "METRICS_PORT": str(self.health_port), "MILVUS_RUN_DIR": str(self.base / "run"),
+            "LD_LIBRARY_PATH": str(binaries)}
+        return [str(binaries / "milvus"), "run", "standalone"], environment

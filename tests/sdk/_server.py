@@ -22,11 +22,18 @@ def free_port() -> int:
 
 
 class Server:
-    """One standalone server."""
+    """One standalone server: over a directory of its own, or over the storage that `config`, the text of a milvus.yaml, names."""
 
-    def __init__(self, environment: dict[str, str] | None = None):
+    def __init__(self, environment: dict[str, str] | None = None, config: str | None = None):
         self.directory = tempfile.mkdtemp(prefix="elanus-sdk-")
         self.environment = environment or {}
+        data = os.path.join(self.directory, "data")
+        self.arguments = ["--data", data]
+        if config is not None:
+            file = os.path.join(self.directory, "milvus.yaml")
+            with open(file, "w", encoding="utf-8") as out:
+                out.write(f"{config}\nlocalStorage: {{path: '{data}'}}\n")
+            self.arguments = ["--config", file]
         self.process: subprocess.Popen | None = None
         self.start()
 
@@ -47,7 +54,7 @@ class Server:
         log = open(os.path.join(self.directory, "server.log"), "ab")
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [os.environ["ELANUS_BIN"], "run", "standalone", "--data", os.path.join(self.directory, "data")],
+            [os.environ["ELANUS_BIN"], "run", "standalone", *self.arguments],
             env=environment, stdout=log, stderr=log)
         while time.monotonic() - began < READY_SECONDS_MAX:
             if self.process.poll() is not None:

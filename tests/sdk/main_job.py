@@ -220,9 +220,9 @@ class Async(Client):
 FLAVOURS = {"orm": Orm, "client": Client, "async": Async}
 
 
-def run(flavour: str, kill: bool, environment: dict[str, str] | None = None) -> None:
+def run(flavour: str, kill: bool, environment: dict[str, str] | None = None, config: str | None = None) -> None:
     job = FLAVOURS[flavour]()
-    server = Server(environment)
+    server = Server(environment, config)
     step = "connect"
     try:
         job.connect(server)
@@ -240,6 +240,7 @@ def run(flavour: str, kill: bool, environment: dict[str, str] | None = None) -> 
     finally:
         server.close()
     ways = [flavour] + ["a kill after every step"] * kill + ["roles over gRPC"] * bool(environment)
+    ways += ["external storage"] * bool(config)
     print(f"pymilvus {pymilvus.__version__}, {', '.join(ways)}: ok", flush=True)
 
 

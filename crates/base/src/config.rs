@@ -33,10 +33,10 @@ pub use self::common::{Common, InternalTls, Log, LogFile, Security, Session, Tls
 pub use self::document::document;
 pub use self::external::{
     ChannelNames, CloudProvider, Etcd, EtcdAuth, EtcdSsl, EtcdUse, Kafka, KafkaSsl, LocalStorage, MessageChannels, Metastore,
-    MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType,
+    MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType, TlsVersion,
 };
 pub use self::key::{Key, KeyEntry, Unit, normalize};
-pub use self::live::{Change, LiveConfig};
+pub use self::live::{Change, Current, LiveConfig};
 pub use self::own::{DeployMode, Elanus, ElanusFlush, ElanusLease, ElanusLog, ElanusMemory};
 pub use self::proxy::{AccessLog, AllowedChars, Proxy, ProxyGrpc, ProxyHttp};
 pub use self::quota::{

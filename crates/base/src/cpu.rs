@@ -32,6 +32,11 @@ impl CpuPool {
         Self { pool: None }
     }
 
+    /// Another pool with as many threads, for work that must not wait behind this one's; inline where this one is.
+    pub fn beside(&self, name: &'static str) -> Self {
+        self.pool.as_ref().map_or_else(Self::inline, |pool| Self::with_threads(name, pool.current_num_threads()))
+    }
+
     /// How many jobs can run at once.
     pub fn threads(&self) -> usize {
         self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())

@@ -16,6 +16,7 @@ pub mod permit;
 pub mod random;
 pub mod retry;
 pub mod task;
+pub mod watch;
 pub mod world;
 
 pub use world::World;

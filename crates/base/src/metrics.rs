@@ -18,7 +18,7 @@ pub use family::{Child, Counter, Family, Gauge, Histogram};
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
@@ -87,6 +87,7 @@ pub struct Metrics {
 #[derive(Default)]
 struct Inner {
     registry: Registry,
+    node: OnceLock<String>,
     families: Mutex<BTreeMap<&'static str, Box<dyn Registered>>>,
 }
 
@@ -110,6 +111,16 @@ impl Metrics {
     /// No metrics yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says which node the process is, for the label `node_id`. Only the first call counts: a process is one node for life.
+    pub fn set_node(&self, id: i64) {
+        self.inner.node.get_or_init(|| id.to_string());
+    }
+
+    /// The value of the label `node_id`; `0` before the process has an id.
+    pub fn node(&self) -> &str {
+        self.inner.node.get().map_or("0", String::as_str)
     }
 
     /// The family of a declared metric, registered when first asked for.

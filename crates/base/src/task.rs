@@ -3,8 +3,10 @@
 //! A [`Tasks`] is a process (or a part of one). [`Tasks::kill`] drops every task where it stands, as SIGKILL would; simulations use it,
 //! tests too. A graceful stop is the components' own business: they watch [`Tasks::stopping`].
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -28,6 +30,9 @@ struct Running {
     tasks: Vec<AbortHandle>,
     /// Finished handles are swept when the list has doubled since the last sweep.
     sweep_at: usize,
+    paused: bool,
+    /// Tasks that were to run during a pause.
+    held: Vec<Waker>,
 }
 
 /// A running task. Dropping the handle ends the task unless it was [detached](Task::detach).
@@ -61,6 +66,8 @@ impl Tasks {
             // Nothing of a task may run that is started after the kill; its handle ends as a killed one's does.
             drop(future);
             tokio::spawn(std::future::pending())
+        } else if self.inner.simulated {
+            tokio::spawn(pausable(self.inner.clone(), future))
         } else {
             tokio::spawn(future)
         };
@@ -125,6 +132,42 @@ impl Tasks {
             task.abort();
         }
     }
+
+    /// Stops a simulated process where it stands, as SIGSTOP does: none of its tasks runs until [`Tasks::resume`], while time goes on.
+    ///
+    /// # Panics
+    /// Where tasks are real: the operating system does this.
+    pub fn pause(&self) {
+        assert!(self.inner.simulated, "a real process is paused by its operating system");
+        self.inner.running.lock().paused = true;
+    }
+
+    /// Ends a pause, as SIGCONT does.
+    pub fn resume(&self) {
+        let held = {
+            let mut running = self.inner.running.lock();
+            running.paused = false;
+            std::mem::take(&mut running.held)
+        };
+        held.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Inner {
+    /// Whether the task that is polled has to wait for the end of a pause.
+    fn holds(&self, context: &Context<'_>) -> bool {
+        let mut running = self.running.lock();
+        if running.paused {
+            running.held.push(context.waker().clone());
+        }
+        running.paused
+    }
+}
+
+/// `future`, which isn't polled while its process is paused.
+async fn pausable<F: Future>(process: Arc<Inner>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| if process.holds(context) { Poll::Pending } else { future.as_mut().poll(context) }).await
 }
 
 impl<T> Task<T> {

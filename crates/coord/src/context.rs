@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use base::World;
+use base::config::Current;
+use base::watch;
 use meta::catalog::model::OperationId;
 use meta::catalog::{Begin, Catalog, Change};
 use meta::sequence::{IdAllocator, TimestampAllocator};
 use meta::store::Condition;
-use parking_lot::RwLock;
 use role::peers::Peers;
 use store::object::Store;
+use tokio_util::sync::CancellationToken;
 use types::id::NodeId;
 use types::{Code, Error, Result};
 
@@ -68,8 +70,10 @@ pub struct Context {
     pub(crate) timestamps: Arc<TimestampAllocator>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) peers: Arc<Peers>,
-    pub(crate) members: Arc<RwLock<Members>>,
-    pub(crate) settings: Settings,
+    members: Arc<watch::Sender<Members>>,
+    settings: Current<Settings>,
+    /// The term is over.
+    pub(crate) ended: CancellationToken,
 }
 
 /// The parts of a [`Context`] that come from outside.
@@ -101,13 +105,39 @@ impl Context {
         let Parts { world, catalog, fence, ids, timestamps, store, peers, settings } = parts;
         let now = timestamps.next().await.map_err(meta_error)?;
         catalog.initialize(fence.clone(), now).await.map_err(meta_error)?;
-        let view = View::follow(&world, catalog).await?;
-        Ok(Self { world, view, fence, ids, timestamps, store, peers, members: Arc::default(), settings })
+        let ended = CancellationToken::new();
+        let view = View::follow(&world, catalog, &ended).await?;
+        let (members, settings) = (Arc::new(watch::Sender::default()), Current::new(settings));
+        Ok(Self { world, view, fence, ids, timestamps, store, peers, members, settings, ended })
     }
 
-    /// Says who is there.
+    /// What an operator has decided by now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
+    }
+
+    /// Has operations from now on go by other bounds.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.set(settings);
+    }
+
+    /// Says who is there; the loops act on it.
     pub fn set_members(&self, members: Members) {
-        *self.members.write() = members;
+        self.members.send_if_modified(|known| {
+            let changed = *known != members;
+            *known = members;
+            changed
+        });
+    }
+
+    /// Who is there.
+    pub(crate) fn members(&self) -> watch::Ref<'_, Members> {
+        self.members.borrow()
+    }
+
+    /// Resolves with each change of the members after the call.
+    pub(crate) fn member_changes(&self) -> watch::Receiver<Members> {
+        self.members.subscribe()
     }
 
     /// A change that only the leader can make.
@@ -135,7 +165,7 @@ impl Context {
     pub(crate) fn sequencer(&self, channel: &types::id::ChannelName) -> Result<Arc<dyn role::data::DataNode>> {
         let assigned = self.view.read(|loaded| loaded.assignments.get(channel).map(|assignment| assignment.value.node));
         let node = assigned.ok_or_else(|| not_assigned(channel))?;
-        let address = self.members.read().data_nodes.iter().find(|member| member.node == node).map(|member| member.address.clone());
+        let address = self.members().data_nodes.iter().find(|member| member.node == node).map(|member| member.address.clone());
         self.peers.data_node(&address.ok_or_else(|| not_assigned(channel))?)
     }
 }

@@ -7,12 +7,14 @@
 //!
 //! Invariants: only [`data`] moves a manifest or a checkpoint; every commit carries the leader's fence; nothing is kept that can't be read again.
 //!
-//! Start at [`context`] for what they share, then [`root`].
+//! Start at [`seat`] for when they are there, [`context`] for what they share, then [`root`].
 
 pub mod context;
 pub mod data;
+pub mod figures;
 pub mod index;
 pub mod query;
 pub mod reconcile;
 pub mod root;
+pub mod seat;
 mod view;

@@ -49,12 +49,21 @@ impl Coordinators {
         }
     }
 
-    /// Starts the loops; they end with the process's tasks.
+    /// Starts the loops; they end with the term or with the process's tasks.
     pub fn run(&self) {
-        let world = &self.context.world;
-        world.tasks.spawn(rounds(self.clone(), "serving", Self::serving_round)).detach();
-        world.tasks.spawn(rounds(self.clone(), "building", Self::building_round)).detach();
-        world.tasks.spawn(rounds(self.clone(), "operations", Self::operations_round)).detach();
+        self.start(rounds(self.clone(), "serving", Self::serving_round));
+        self.start(rounds(self.clone(), "building", Self::building_round));
+        self.start(rounds(self.clone(), "operations", Self::operations_round));
+    }
+
+    fn start(&self, rounds: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.context.ended.clone();
+        self.context.world.tasks.spawn(async move { ended.run_until_cancelled(rounds).await }).detach();
+    }
+
+    /// Ends the term: whatever goes on stops where it is, as by a kill.
+    pub fn end(&self) {
+        self.context.ended.cancel();
     }
 
     async fn serving_round(self) -> types::Result<()> {
@@ -82,10 +91,12 @@ where
     let clock = coordinators.context.world.clock.clone();
     let tasks = coordinators.context.world.tasks.clone();
     let mut changes = coordinators.context.view.changes();
+    let mut members = coordinators.context.member_changes();
     let mut retry = RETRY_FIRST;
     while !tasks.is_stopping() {
         // Changes that come during the round make another one.
         changes.mark_unchanged();
+        members.mark_unchanged();
         let wait = match round(coordinators.clone()).await {
             Ok(()) => {
                 retry = RETRY_FIRST;
@@ -102,6 +113,7 @@ where
             biased;
             () = tasks.stopping() => return,
             changed = changes.changed() => if changed.is_err() { return },
+            changed = members.changed() => if changed.is_err() { return },
             () = clock.sleep(wait) => {}
         }
     }

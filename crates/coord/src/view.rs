@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
+use base::watch;
 use meta::catalog::{Catalog, Change, Loaded};
 use meta::store::{MetaError, Revision};
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use types::{Code, Error, Result};
 
 /// How long a watch that failed waits before the next try.
@@ -24,12 +25,14 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Loads the catalog and follows it.
-    pub async fn follow(world: &World, catalog: Catalog) -> Result<Self> {
+    /// Loads the catalog and follows it until `ended`.
+    pub async fn follow(world: &World, catalog: Catalog, ended: &CancellationToken) -> Result<Self> {
         let first = catalog.load().await.map_err(meta_error)?;
         let (raise, level) = watch::channel(first.revision);
         let loaded = Arc::new(RwLock::new(first));
-        world.tasks.spawn(keep_level(world.clone(), catalog.clone(), loaded.clone(), raise)).detach();
+        let ended = ended.clone();
+        let following = keep_level(world.clone(), catalog.clone(), loaded.clone(), raise);
+        world.tasks.spawn(async move { ended.run_until_cancelled(following).await }).detach();
         Ok(Self { catalog, loaded, level })
     }
 

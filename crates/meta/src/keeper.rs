@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::World;
 use base::task::Task;
-use tokio::sync::watch;
+use base::watch;
 use tokio::time::Instant;
 
 use crate::store::{LeaseId, Meta, MetaError};

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::clock::Clock;
+use base::watch;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use types::{Code, Error};
 
 use crate::change_log::ChangeLog;

@@ -112,6 +112,14 @@ async fn still(meta: &dyn Meta, key: &[u8], before: Option<i64>) -> Result<bool,
     Ok(held.map(|counter| counter.value.next) == before)
 }
 
+/// Whether nobody has drawn a node's id yet: no process has ever worked on this metadata.
+///
+/// # Errors
+/// As [`Meta::get`].
+pub async fn is_new(meta: &dyn Meta) -> Result<bool, MetaError> {
+    Ok(meta.get(&document::key::<Counter>(&name::NODE.to_owned())).await?.is_none())
+}
+
 /// Draws `count` numbers, the first ever being `first`.
 async fn draw(meta: &dyn Meta, name: &str, first: i64, count: i64) -> Result<Range<i64>, MetaError> {
     let (before, next) = advance(meta, name, None, |before| before.unwrap_or(first) + count).await?;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use base::World;
 use base::task::Task;
+use base::watch;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 use types::id::NodeId;
 use types::time::Timestamp;
 

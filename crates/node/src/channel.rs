@@ -1,4 +1,4 @@
-//! The shards of one channel in this process, shared by who writes them (the sequencer's task) and who reads them.
+//! The shards of one channel in this process, shared by who writes them (the sequencer's or the tailer's task) and who reads them.
 //!
 //! Invariants: records are applied by one task, in log order, under the channel's lock; [`Progress`] moves after the versions that it
 //! speaks of are published, so a reader that sees a clock and then takes a version misses nothing at or below that clock.
@@ -6,17 +6,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base::watch;
 use parking_lot::{Mutex, RwLock};
+use role::Call;
 use segment::{Base, ControlState, FlushSet, Segments, Shard, Version};
 use store::manifest::{Flushed, ShardState, Truncated};
-use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use types::id::{ChannelName, PartitionId, ShardId};
 use types::position::Position;
 use types::record::{Body, Control, Record};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
+use wal::reader::ReaderState;
 use wal::{Apply, Event, Span};
 
 use crate::mileage::Mileage;
@@ -25,21 +30,42 @@ use crate::quarantined::Quarantined;
 /// Up to where a channel is applied in this process: the last valid record.
 pub type Progress = Flushed;
 
+/// Events that wait for a shard which is caught up; beyond, its joining is given up and begun again.
+const JOINING_EVENTS_MAX: usize = 65_536;
+
+/// Who feeds a channel in this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// This process's sequencer, and no other process can have one: what it has acknowledged is all there is.
+    OnlySequencer,
+    /// This process's sequencer. Another process may have taken over without a word to this one.
+    Sequencer,
+    /// A reader of the log that another process writes.
+    Tailer,
+}
+
 /// One channel's shards.
 pub struct Channel {
     name: ChannelName,
-    /// This process is the sequencer: what it has acknowledged is applied here.
-    sequenced: bool,
+    source: Source,
     shards: Mutex<Shards>,
     progress: watch::Sender<Progress>,
     /// Bytes of rows and deletes that no manifest holds.
     unflushed: AtomicUsize,
     mileage: Mileage,
+    /// When a question was asked whose answer, the log's end, is applied here by now.
+    level: Mutex<Option<Instant>>,
+    /// Nobody feeds it any more.
+    ended: CancellationToken,
 }
 
 #[derive(Default)]
 struct Shards {
     live: BTreeMap<ShardId, Shard>,
+    /// What came for shards that are being caught up with a tailed channel.
+    joining: BTreeMap<ShardId, Vec<Event>>,
+    /// Why nothing can be read any more (rule 7).
+    lost: Option<Error>,
     /// Where the create record lies of shards that meta may not have yet: they hold the checkpoint.
     unconfirmed: BTreeMap<ShardId, Position>,
     /// Shards with a record that couldn't be applied.
@@ -54,15 +80,114 @@ pub struct ShardReader {
 }
 
 impl Channel {
-    /// A channel without shards that this process sequences, read up to `start`.
-    pub fn sequenced(name: ChannelName, start: Progress) -> Arc<Self> {
-        let (unflushed, mileage) = Default::default();
-        Arc::new(Self { name, sequenced: true, shards: Mutex::default(), progress: watch::channel(start).0, unflushed, mileage })
+    /// A channel without shards, read up to `start`.
+    pub fn new(name: ChannelName, source: Source, start: &ReaderState) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            source,
+            shards: Mutex::default(),
+            progress: watch::channel(progress_of(start)).0,
+            unflushed: AtomicUsize::default(),
+            mileage: Mileage::default(),
+            level: Mutex::default(),
+            ended: CancellationToken::new(),
+        })
     }
 
-    /// Whether this process sequences it.
-    pub fn is_sequenced_here(&self) -> bool {
-        self.sequenced
+    /// Who feeds it.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Whether all that was acknowledged `within` the time before `now` is applied.
+    pub fn is_level(&self, now: Instant, within: Duration) -> bool {
+        self.source == Source::OnlySequencer || self.level.lock().is_some_and(|at| now.duration_since(at) <= within)
+    }
+
+    /// Notes that all that was acknowledged before `asked` is applied.
+    pub fn was_level(&self, asked: Instant) {
+        let mut level = self.level.lock();
+        *level = level.max(Some(asked));
+    }
+
+    /// Waits until `reached`; the progress then.
+    ///
+    /// # Errors
+    /// `TIMEOUT` naming `what`; `SERVICE_NOT_READY` where another object takes the channel's place: look it up again; why the log is lost.
+    pub async fn wait(&self, call: &Call, what: &str, mut reached: impl FnMut(&Progress) -> bool) -> Result<Progress> {
+        let mut progress = self.progress.subscribe();
+        let wait = async {
+            tokio::select! {
+                biased;
+                () = self.ended.cancelled() => Err(self.why_ended()),
+                reached = progress.wait_for(|progress| reached(progress)) => match reached {
+                    Ok(progress) => Ok(*progress),
+                    Err(_) => Err(self.why_ended()),
+                },
+            }
+        };
+        call.bound(what, wait).await
+    }
+
+    fn why_ended(&self) -> Error {
+        let lost = self.shards.lock().lost.clone();
+        lost.unwrap_or_else(|| Error::new(Code::SERVICE_NOT_READY, format!("channel {} is read anew: service not ready", self.name)))
+    }
+
+    /// Nobody feeds this object any more: who waits for progress goes elsewhere.
+    pub fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// The log lost something (rule 7): reads are refused with this error.
+    pub fn lose(&self, error: Error) {
+        self.shards.lock().lost = Some(error);
+        self.end();
+    }
+
+    /// Everything below the state's position was applied.
+    pub fn passed(&self, state: &ReaderState) {
+        self.progress.send_replace(progress_of(state));
+    }
+
+    /// Whether the shard is here.
+    pub fn has(&self, id: ShardId) -> bool {
+        let shards = self.shards.lock();
+        shards.live.contains_key(&id) || shards.quarantined.contains_key(&id)
+    }
+
+    /// The shards that are here.
+    pub fn shards(&self) -> Vec<ShardId> {
+        self.shards.lock().live.keys().copied().collect()
+    }
+
+    /// Begins to keep what comes for a shard; all before the position given must be read for it from elsewhere.
+    pub fn begin_join(&self, id: ShardId) -> Position {
+        let mut shards = self.shards.lock();
+        shards.joining.insert(id, Vec::new());
+        let read = self.progress.borrow();
+        read.position.next()
+    }
+
+    /// The shard isn't caught up with: what was kept for it goes.
+    pub fn abandon_join(&self, id: ShardId) {
+        self.shards.lock().joining.remove(&id);
+    }
+
+    /// Takes a shard up that was caught up with by `missed`, in log order, which end where [`Self::begin_join`] said.
+    ///
+    /// # Errors
+    /// `SERVICE_NOT_READY`: too much came meanwhile; begin again.
+    pub fn finish_join(&self, id: ShardId, base: Base, missed: Vec<Event>) -> Result<()> {
+        let mut shards = self.shards.lock();
+        let kept = shards.joining.remove(&id).filter(|kept| kept.len() < JOINING_EVENTS_MAX);
+        let kept =
+            kept.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, format!("shard {id} is written faster than read: service not ready")))?;
+        shards.live.insert(id, Shard::new(id, base));
+        for event in missed.into_iter().chain(kept) {
+            shards.take(event);
+        }
+        Ok(())
     }
 
     /// Its name.
@@ -139,11 +264,6 @@ impl Channel {
         self.unflushed.fetch_sub(before, Ordering::Relaxed);
     }
 
-    fn has(&self, id: ShardId) -> bool {
-        let shards = self.shards.lock();
-        shards.live.contains_key(&id) || shards.quarantined.contains_key(&id)
-    }
-
     /// Meta knows the shard: its create record holds nothing back any more.
     pub fn confirm(&self, known: &[ShardId]) {
         self.shards.lock().unconfirmed.retain(|shard, _| !known.contains(shard));
@@ -170,6 +290,9 @@ impl Channel {
     /// `DATA_INTEGRITY` where the shard is quarantined, `COLLECTION_NOT_FOUND` where it isn't here.
     pub fn reader(&self, id: ShardId) -> Result<ShardReader> {
         let shards = self.shards.lock();
+        if let Some(error) = &shards.lost {
+            return Err(error.clone());
+        }
         if let Some(quarantined) = shards.quarantined.get(&id) {
             return Err(quarantined.refusal(id));
         }
@@ -220,7 +343,7 @@ impl Channel {
     ///
     /// # Errors
     /// As [`Self::reader`].
-    pub fn adopt(&self, id: ShardId, base: &Base, segments: Segments) -> Result<()> {
+    pub fn adopt(&self, id: ShardId, base: &Base, segments: Option<Segments>) -> Result<()> {
         let mut shards = self.shards.lock();
         let shard = shards.live.get_mut(&id).ok_or_else(|| absent(id))?;
         shard.advance(self.progress.borrow().clock);
@@ -233,6 +356,12 @@ impl Channel {
     /// Where a sequencer's or tailer's records go.
     pub fn sink(self: &Arc<Self>) -> Box<dyn Apply> {
         Box::new(Sink { channel: self.clone() })
+    }
+
+    /// Every live shard as readers see it now, with the bytes of its growing rows: for figures.
+    pub fn versions(&self) -> Vec<(Arc<Version>, usize)> {
+        let shards = self.shards.lock();
+        shards.live.values().map(|shard| (shard.versions().load_full(), shard.unflushed_bytes())).collect()
     }
 
     /// Control state of every live shard, for tests and status pages.
@@ -256,12 +385,35 @@ fn absent(id: ShardId) -> Error {
     Error::new(Code::COLLECTION_NOT_FOUND, format!("shard {id} isn't here: collection not found[collection={}]", id.collection))
 }
 
+/// What a reader's state says of how far a channel is read.
+fn progress_of(state: &ReaderState) -> Progress {
+    Flushed { position: state.position.previous(), epoch: state.epoch, number: state.number, clock: state.clock }
+}
+
 impl Shards {
     fn unflushed_bytes(&self, id: ShardId) -> usize {
         self.live.get(&id).map_or(0, Shard::unflushed_bytes)
     }
 
-    fn apply(&mut self, record: &Record, span: Span) {
+    /// Applies an event to a shard that is here.
+    fn take(&mut self, event: Event) {
+        let (span, shard) = (event.span(), event.header().shard);
+        match event {
+            Event::Record { record, .. } => self.apply(&record, span, false),
+            Event::Unreadable { error, .. } => self.quarantine(shard, span, error),
+        }
+    }
+
+    /// Keeps an event for a shard that is being caught up.
+    fn keep(&mut self, event: &Event) {
+        if let Some(kept) = self.joining.get_mut(&event.header().shard)
+            && kept.len() < JOINING_EVENTS_MAX
+        {
+            kept.push(event.clone());
+        }
+    }
+
+    fn apply(&mut self, record: &Record, span: Span, takes_new: bool) {
         let header = &record.header;
         if !header.kind.is_of_shard() {
             return;
@@ -274,6 +426,7 @@ impl Shards {
             return;
         }
         if let Body::Control(Control::Create { schema, .. }) = &record.body
+            && takes_new
             && !self.live.contains_key(&header.shard)
         {
             let flushed = Flushed { position: span.last, epoch: header.epoch, number: header.number, clock: header.timestamp };
@@ -318,10 +471,11 @@ impl Apply for Sink {
         let span = event.span();
         let header = *event.header();
         let mut shards = self.channel.shards.lock();
+        shards.keep(&event);
         let before = shards.unflushed_bytes(header.shard);
         self.channel.mileage.passed(span.first, event_bytes(&event));
         match event {
-            Event::Record { record, .. } => shards.apply(&record, span),
+            Event::Record { record, .. } => shards.apply(&record, span, self.channel.source != Source::Tailer),
             Event::Unreadable { error, .. } => match shards.quarantined.get_mut(&header.shard) {
                 Some(quarantined) => quarantined.passed(span),
                 None => shards.quarantine(header.shard, span, error),
@@ -354,10 +508,26 @@ impl Channels {
         self.channels.read().get(name).cloned()
     }
 
-    /// Takes a channel up.
+    /// Takes a channel up; another object of the same channel ends.
     pub fn insert(&self, channel: Arc<Channel>) {
         self.failed.write().remove(&channel.name);
-        self.channels.write().insert(channel.name.clone(), channel);
+        if let Some(old) = self.channels.write().insert(channel.name.clone(), channel) {
+            old.end();
+        }
+    }
+
+    /// Lets go of a channel, unless another object has taken its place.
+    pub fn remove(&self, channel: &Arc<Channel>) {
+        let mut channels = self.channels.write();
+        if channels.get(&channel.name).is_some_and(|there| Arc::ptr_eq(there, channel)) {
+            channels.remove(&channel.name);
+        }
+        channel.end();
+    }
+
+    /// Whether this object is the channel's.
+    pub fn is_current(&self, channel: &Arc<Channel>) -> bool {
+        self.channels.read().get(&channel.name).is_some_and(|there| Arc::ptr_eq(there, channel))
     }
 
     /// A channel that was assigned to this process can't be taken up.

@@ -6,9 +6,12 @@ mod care;
 pub mod channel;
 pub mod condemned;
 pub mod data;
+pub mod follow;
 pub mod index;
 mod mileage;
 pub mod opener;
+#[doc(hidden)]
+pub mod planted;
 pub mod proxy;
 pub mod quarantined;
 pub mod query;

@@ -80,6 +80,11 @@ impl Refresher {
         }
     }
 
+    /// Whether they are.
+    pub fn is_served(&self, shard: ShardId) -> bool {
+        self.served.lock().contains_key(&shard)
+    }
+
     /// The current manifest.
     ///
     /// # Errors
@@ -115,17 +120,12 @@ impl Refresher {
         let mut opened_once = turn.lock().await;
         let manifest = self.manifest(call, shard).await?;
         let clock = manifest.flushed.clock;
-        let mut progress = channel.progress();
-        let reached = async {
-            // A manifest that was made of the create record alone is reached by any shard.
-            let applied = progress.wait_for(|progress| manifest.version == 0 || progress.clock >= clock);
-            applied.await.map(drop).map_err(|_| types::Error::internal("a channel ended while a shard went over to a manifest"))
-        };
-        call.bound("the log up to a manifest", reached).await?;
+        // A manifest that was made of the create record alone is reached by any shard.
+        channel.wait(call, "the log up to a manifest", |progress| manifest.version == 0 || progress.clock >= clock).await?;
         let version = channel.reader(shard)?.versions.load_full();
-        let known = Known { version: &version, serving: *opened_once };
+        let known = Known { version: &version, serving: *opened_once && version.is_open };
         let mut opened = if serve { self.opener.segments(&manifest, &known).await? } else { Opened::default() };
-        channel.adopt(shard, &Base::of(&manifest), std::mem::take(&mut opened.segments))?;
+        channel.adopt(shard, &Base::of(&manifest), serve.then(|| std::mem::take(&mut opened.segments)))?;
         *opened_once = serve;
         // Deletes that no manifest holds may have shown more damage.
         let gaps = channel.reader(shard)?.versions.load().gaps.to_vec();

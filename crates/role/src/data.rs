@@ -191,8 +191,8 @@ pub trait DataNode: Send + Sync {
     /// Appends a control record; one whose state the shard has already is answered from that state.
     async fn control(&self, call: &Call, channel: &ChannelName, shard: ShardId, control: Control) -> Result<Placed>;
 
-    /// The end of the channel's log for a strong read (`log.md` §5): every write acknowledged before the call lies below.
-    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<Position>;
+    /// The end of the channel's log for a strong read (`log.md` §5): every write acknowledged before the call lies at or below.
+    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<LogEnd>;
 
     /// Returns when the channel's clock is at or above `timestamp`, appending a Clock record if it must.
     async fn advance_clock(&self, call: &Call, channel: &ChannelName, timestamp: Timestamp) -> Result<()>;
@@ -205,6 +205,19 @@ pub trait DataNode: Send + Sync {
 
     /// Growing rows by partition of a shard.
     async fn growing_rows(&self, call: &Call, shard: ShardId) -> Result<BTreeMap<PartitionId, u64>>;
+}
+
+/// Up to where a sequencer has acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// A reader that stands here or above has all of it.
+    pub position: Position,
+    /// The epoch there.
+    pub epoch: Epoch,
+    /// The last number there: numbers are dense, so a reader that has it has all of it.
+    pub number: u64,
+    /// The clock there.
+    pub clock: Timestamp,
 }
 
 /// Both directions of a writer's stream.

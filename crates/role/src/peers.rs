@@ -19,24 +19,39 @@ const PEERS_MAX: usize = 1_024;
 /// How a process reaches the nodes of its cluster.
 pub struct Peers {
     world: World,
-    own: Mutex<Served>,
+    /// Roles that are reached by function calls; the empty address is the process's own.
+    near: Mutex<BTreeMap<String, Served>>,
     others: Mutex<BTreeMap<String, Arc<Peer>>>,
 }
 
 impl Peers {
     /// Reaches nobody yet.
     pub fn new(world: &World) -> Self {
-        Self { world: world.clone(), own: Mutex::default(), others: Mutex::default() }
+        Self { world: world.clone(), near: Mutex::default(), others: Mutex::default() }
     }
 
     /// Says which roles the empty address means.
     pub fn set_own(&self, own: Served) {
-        *self.own.lock() = own;
+        self.set_near("", own);
+    }
+
+    /// Says which roles are reached at an address by function calls: simulations have processes side by side.
+    pub fn set_near(&self, address: &str, served: Served) {
+        self.near.lock().insert(address.to_owned(), served);
+    }
+
+    /// A role that is near; `None` if the address is elsewhere.
+    fn near<T: ?Sized>(&self, address: &str, role: &str, pick: impl FnOnce(&Served) -> Option<Arc<T>>) -> Result<Option<Arc<T>>> {
+        match self.near.lock().get(address) {
+            Some(served) => pick(served).ok_or_else(|| absent(role)).map(Some),
+            None if address.is_empty() => Err(absent(role)),
+            None => Ok(None),
+        }
     }
 
     /// Adds the process's own proxy, which starts after the others.
     pub fn set_own_proxy(&self, proxy: Arc<dyn Proxy>) {
-        self.own.lock().proxy = Some(proxy);
+        self.near.lock().entry(String::new()).or_default().proxy = Some(proxy);
     }
 
     /// The peer at an address.
@@ -61,34 +76,34 @@ impl Peers {
     /// # Errors
     /// An address that isn't one; the empty one where this process has no such role.
     pub fn data_node(&self, address: &str) -> Result<Arc<dyn DataNode>> {
-        if address.is_empty() {
-            return self.own.lock().data_node.clone().ok_or_else(|| absent("data node"));
+        match self.near(address, "data node", |served| served.data_node.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
         }
-        Ok(self.at(address)?)
     }
 
     /// A query node; errors as [`Self::data_node`].
     pub fn query_node(&self, address: &str) -> Result<Arc<dyn QueryNode>> {
-        if address.is_empty() {
-            return self.own.lock().query_node.clone().ok_or_else(|| absent("query node"));
+        match self.near(address, "query node", |served| served.query_node.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
         }
-        Ok(self.at(address)?)
     }
 
     /// An index node; errors as [`Self::data_node`].
     pub fn index_node(&self, address: &str) -> Result<Arc<dyn IndexNode>> {
-        if address.is_empty() {
-            return self.own.lock().index_node.clone().ok_or_else(|| absent("index node"));
+        match self.near(address, "index node", |served| served.index_node.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
         }
-        Ok(self.at(address)?)
     }
 
     /// A proxy; errors as [`Self::data_node`].
     pub fn proxy(&self, address: &str) -> Result<Arc<dyn Proxy>> {
-        if address.is_empty() {
-            return self.own.lock().proxy.clone().ok_or_else(|| absent("proxy"));
+        match self.near(address, "proxy", |served| served.proxy.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
         }
-        Ok(self.at(address)?)
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! Shape: work that depends on the request alone is done once ([`Search`]), parts are searched in isolation on the pool, merging is
 //! associative. Promise: fewer than `limit` hits only where fewer rows match, also where rows share a key (one row for each key is returned:
-//! the nearest; of equally near ones the youngest).
+//! the nearest; of equally near ones the youngest). Rows of one distance come in the order of their keys; which of them come at
+//! all is decided by key too, save among more copies of one vector than 16 times the limit behind a graph or lists (`ties.rs`).
 
+mod ties;
+
+use std::cmp::Ordering;
 use std::sync::atomic::AtomicBool;
 
 use base::cpu::CpuPool;
 use expr::Plan;
 use index::params::SearchParams;
-use index::{Hit, Scratch, SearchOptions, SliceRows, Space, flat};
+use index::{Hit, Scratch, SearchOptions, SliceRows, Space, VectorIndex, flat};
 use types::bitset::Bitset;
 use types::column::Values;
 use types::id::{FieldId, PartitionId};
@@ -76,24 +80,52 @@ pub fn search(version: &Version, request: &Search<'_>, pool: &CpuPool) -> Result
     let mut fetch = request.limit + 1;
     loop {
         let found = search_parts(request, &snapshot, fetch, pool)?;
-        let merged: Vec<Vec<Found>> = (0..nq).map(|query| merge(&found, query, request.limit)).collect();
-        let complete = |(query, hits): (usize, &Vec<Found>)| is_complete(&found, query, hits, (request.limit, fetch));
-        if fetch >= rows || merged.iter().enumerate().all(complete) {
+        let mut merged: Vec<Vec<Found>> = (0..nq).map(|query| merge(&found, query, request.limit)).collect();
+        let behind: Vec<Behind> =
+            merged.iter().enumerate().map(|(query, hits)| behind(&found, query, hits, (request.limit, fetch))).collect();
+        let worst = behind.iter().max().copied().unwrap_or(Behind::Nothing);
+        if fetch >= rows || worst == Behind::Nothing {
+            return Ok(merged);
+        }
+        if worst == Behind::Ties && fetch > request.limit.saturating_mul(TIE_EFFORT) {
+            for (query, hits) in merged.iter_mut().enumerate().filter(|(query, _)| behind[*query] == Behind::Ties) {
+                ties::settle(request, &snapshot, (query, &found), hits, pool)?;
+            }
             return Ok(merged);
         }
         fetch = fetch.saturating_mul(4).min(rows);
     }
 }
 
-/// How many times the limit is looked at to order rows of one distance by key: data with very many copies gets some of them.
-const TIE_EFFORT: usize = 64;
+/// How many times the limit is looked at for the end of the rows that are as far as the last hit; if there are more (many copies of
+/// one vector), [`ties`] ends it.
+const TIE_EFFORT: usize = 16;
 
-/// Whether no part can have a row that belongs among `hits`: rows that share a key may have crowded others out of a part's list.
-fn is_complete(parts: &[PartFound], query: usize, hits: &[Found], (limit, fetch): (usize, usize)) -> bool {
-    let full = parts.iter().map(|part| &part[query]).filter(|found| found.len() >= fetch);
-    let Some(worst) = hits.last().filter(|_| hits.len() >= limit) else { return full.count() == 0 };
-    let mut last = full.filter_map(|found| found.last());
-    last.all(|last| last.distance > worst.distance || (last.distance == worst.distance && fetch > limit.saturating_mul(TIE_EFFORT)))
+/// What may lie behind the last row that a part found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Behind {
+    /// Nothing that belongs among the hits.
+    Nothing,
+    /// Rows as far as the last hit, perhaps with smaller keys.
+    Ties,
+    /// Hits: rows that share a key have crowded them out.
+    Hits,
+}
+
+fn behind(parts: &[PartFound], query: usize, hits: &[Found], (limit, fetch): (usize, usize)) -> Behind {
+    let mut ends = parts.iter().map(|part| &part[query]).filter(|found| found.len() >= fetch).filter_map(|found| found.last()).peekable();
+    match hits.last().filter(|_| hits.len() >= limit) {
+        _ if ends.peek().is_none() => Behind::Nothing,
+        None => Behind::Hits,
+        Some(worst) => {
+            let behind = |end: &Found| match end.distance.total_cmp(&worst.distance) {
+                Ordering::Less => Behind::Hits,
+                Ordering::Equal => Behind::Ties,
+                Ordering::Greater => Behind::Nothing,
+            };
+            ends.map(behind).max().unwrap_or(Behind::Nothing)
+        }
+    }
 }
 
 fn allowed_rows(version: &Version, request: &Search<'_>, part: &Part<'_>) -> Result<Bitset> {
@@ -130,7 +162,23 @@ fn search_part(request: &Search<'_>, part: &Part<'_>, allowed: &Bitset, limit: u
     }
     let k = limit.min(matching);
     let filter = (matching < part.rows()).then_some(allowed);
-    SCRATCH.with_borrow_mut(|scratch| match part {
+    with_vectors(request, part, |rows, index| {
+        let options = SearchOptions { k, params: request.params, filter, rows, cancelled: request.cancelled };
+        SCRATCH.with_borrow_mut(|scratch| match index {
+            Some(index) => index.search_batch(request.queries, &options, scratch, &mut hits),
+            None => flat::search_batch(column(request, rows), request.queries, &options, scratch, &mut hits),
+        })
+    })?;
+    Ok(hits)
+}
+
+/// Hands a part's vectors of the searched field to `work`, with their index if it has one for the metric.
+fn with_vectors<T>(
+    request: &Search<'_>,
+    part: &Part<'_>,
+    work: impl FnOnce(&SliceRows<'_>, Option<&dyn VectorIndex>) -> Result<T>,
+) -> Result<T> {
+    match part {
         Part::Sealed(sealed) => {
             let column = sealed.reader().vectors(request.field)?;
             check_dimension(request, column.dimension())?;
@@ -138,12 +186,8 @@ fn search_part(request: &Search<'_>, part: &Part<'_>, allowed: &Bitset, limit: u
                 Some(map) => SliceRows::with_row_map(column.dimension(), column.data(), map, column.rows()),
                 None => SliceRows::new(column.dimension(), column.data()),
             };
-            let options = SearchOptions { k, params: request.params, filter, rows: &rows, cancelled: request.cancelled };
-            match sealed.index_of(request.field).filter(|index| index.description().metric == request.metric) {
-                Some(index) => index.search_batch(request.queries, &options, scratch, &mut hits).map(drop),
-                None => scan(request, &rows, &options, scratch, &mut hits),
-            }?;
-            Ok(hits)
+            let index = sealed.index_of(request.field).filter(|index| index.description().metric == request.metric);
+            work(&rows, index.map(|index| &**index))
         }
         Part::Growing(chunk) => {
             let column = chunk.batch.column(request.field).expect("chunks have every field of the schema");
@@ -156,11 +200,13 @@ fn search_part(request: &Search<'_>, part: &Part<'_>, allowed: &Bitset, limit: u
                 Some(map) => SliceRows::with_row_map(*dimension, data, map, chunk.rows()),
                 None => SliceRows::new(*dimension, data),
             };
-            let options = SearchOptions { k, params: request.params, filter, rows: &rows, cancelled: request.cancelled };
-            scan(request, &rows, &options, scratch, &mut hits)?;
-            Ok(hits)
+            work(&rows, None)
         }
-    })
+    }
+}
+
+fn column<'a>(request: &Search<'_>, rows: &'a SliceRows<'a>) -> flat::Column<'a> {
+    flat::Column { space: Space::new(request.metric), rows, inverse_norms: None }
 }
 
 thread_local! {
@@ -177,20 +223,6 @@ fn check_dimension(request: &Search<'_>, dimension: usize) -> Result<()> {
         types::Code::SEGCORE,
         format!("vector dimension mismatch, expected vector size(byte) {expected}, actual {actual}.: segcore error"),
     ))
-}
-
-fn scan(
-    request: &Search<'_>,
-    rows: &SliceRows<'_>,
-    options: &SearchOptions<'_>,
-    scratch: &mut Scratch,
-    hits: &mut [Vec<Hit>],
-) -> Result<()> {
-    let column = flat::Column { space: Space::new(request.metric), rows, inverse_norms: None };
-    for (query, hits) in request.queries.chunks_exact(request.dimension).zip(hits) {
-        flat::search(column, query, options, scratch, hits)?;
-    }
-    Ok(())
 }
 
 /// Adds keys and timestamps to a part's hits.
@@ -213,7 +245,7 @@ fn merge(parts: &[PartFound], query: usize, limit: usize) -> Vec<Found> {
 }
 
 /// Nearest first; ties by smaller key, then the younger row.
-pub(crate) fn nearer(a: &Found, b: &Found) -> std::cmp::Ordering {
+pub(crate) fn nearer(a: &Found, b: &Found) -> Ordering {
     a.distance.total_cmp(&b.distance).then_with(|| a.key.cmp(&b.key)).then_with(|| b.timestamp.cmp(&a.timestamp))
 }
 

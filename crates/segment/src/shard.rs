@@ -62,6 +62,8 @@ pub struct Version {
     pub clock: Timestamp,
     /// Of which manifest the segments are.
     pub manifest: u64,
+    /// The segments are open: a reader that doesn't find them so must not answer.
+    pub is_open: bool,
 }
 
 /// The segments of a manifest as they could be opened.
@@ -81,6 +83,7 @@ pub struct Shard {
     deletes: Vec<DeleteEntry>,
     sealed: Arc<[Arc<Sealed>]>,
     gaps: Arc<[Gap]>,
+    is_open: bool,
     manifest: u64,
     flushed: Flushed,
     /// The last record's: one at or below it comes again (from a copy and from the log).
@@ -130,6 +133,7 @@ impl Shard {
             growing: growing.view(),
             clock: base.flushed.clock,
             manifest: base.version,
+            is_open: false,
         };
         Self {
             id,
@@ -138,6 +142,7 @@ impl Shard {
             deletes: Vec::new(),
             sealed: Arc::new([]),
             gaps: Arc::new([]),
+            is_open: false,
             manifest: base.version,
             flushed: base.flushed,
             applied: base.flushed.position,
@@ -242,6 +247,7 @@ impl Shard {
             growing: self.growing.view(),
             clock: self.clock,
             manifest: self.manifest,
+            is_open: self.is_open,
         }));
     }
 
@@ -263,10 +269,11 @@ impl Shard {
     /// Goes over to a newer manifest (or to other segments of the same one): rows up to its clock are in `segments` from now on.
     ///
     /// `segments` already have the deaths of the manifest's delete files; younger deletes are added here.
+    /// `None` where nobody reads here.
     ///
     /// # Panics
     /// If the shard hasn't applied as much as the manifest holds: the caller waits for that.
-    pub fn adopt(&mut self, base: &Base, segments: Segments) {
+    pub fn adopt(&mut self, base: &Base, segments: Option<Segments>) {
         assert!(
             base.flushed.clock <= self.clock,
             "shard {} adopts a manifest at {} with its own clock at {}",
@@ -278,6 +285,8 @@ impl Shard {
             return;
         }
         self.growing.forget(base.flushed.clock);
+        self.is_open = segments.is_some();
+        let segments = segments.unwrap_or_default();
         self.sealed = segments.sealed.into();
         self.gaps = segments.gaps.into();
         let deletes = std::mem::take(&mut self.deletes);

@@ -2,6 +2,7 @@
 //!
 //! `/livez`: the process runs. `/healthz` and `/readyz`: every role serves; else 503 and what is waited for, by name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,34 +12,41 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use parking_lot::Mutex;
 
+use crate::sample::Sampler;
+
 /// What a process still waits for. Empty: it serves.
 #[derive(Clone, Default)]
 pub struct Health {
-    waiting: Arc<Mutex<Vec<String>>>,
+    waiting: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Health {
     /// Something must come before the process serves.
     pub fn wait_for(&self, what: impl Into<String>) {
-        self.waiting.lock().push(what.into());
+        self.waiting.lock().insert(what.into(), String::new());
+    }
+
+    /// Why it hasn't come yet.
+    pub fn explain(&self, what: &str, why: impl Into<String>) {
+        if let Some(reason) = self.waiting.lock().get_mut(what) {
+            *reason = why.into();
+        }
     }
 
     /// It has come.
     pub fn reached(&self, what: &str) {
-        self.waiting.lock().retain(|waiting| waiting != what);
+        self.waiting.lock().remove(what);
     }
 
-    /// What is still waited for.
+    /// What is still waited for, with the reason where one is known.
     pub fn waiting(&self) -> Vec<String> {
-        self.waiting.lock().clone()
+        let show = |(what, why): (&String, &String)| if why.is_empty() { what.clone() } else { format!("{what} ({why})") };
+        self.waiting.lock().iter().map(show).collect()
     }
 }
 
-/// Renders metrics in Prometheus' text format.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
-
 /// The routes of the port.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub fn router(health: Health, metrics: Arc<Sampler>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "OK" }))
         .route("/healthz", get(healthz))
@@ -55,6 +63,6 @@ async fn healthz(State(health): State<Health>) -> impl IntoResponse {
     (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}", waiting.join(", ")))
 }
 
-async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics())
+async fn render(State(metrics): State<Arc<Sampler>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render().await)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::World;
 use coord::context::{Member, Members};
-use coord::reconcile::Coordinators;
+use coord::seat::Seat;
 use node::proxy::{Proxy, Roles};
 use role::net::{Served, routes};
 use role::peers::Peers;
@@ -30,13 +30,18 @@ pub struct Internal {
 }
 
 impl Internal {
+    /// Function calls.
+    pub fn near() -> Self {
+        Self { nodes: None, proxy: None, nodes_address: String::new(), proxy_address: String::new() }
+    }
+
     /// Binds two free loopback ports if the switch is on: the proxy registers with coordinators that are served already.
     ///
     /// # Errors
     /// No port is free.
     pub async fn bind() -> Result<Self> {
         if std::env::var_os(SWITCH).is_none_or(|value| value != "1") {
-            return Ok(Self { nodes: None, proxy: None, nodes_address: String::new(), proxy_address: String::new() });
+            return Ok(Self::near());
         }
         let (nodes, proxy) = (Port::bind("127.0.0.1:0", SWITCH).await?, Port::bind("127.0.0.1:0", SWITCH).await?);
         let (nodes_address, proxy_address) = (nodes.address().to_string(), proxy.address().to_string());
@@ -48,10 +53,9 @@ impl Internal {
     ///
     /// # Errors
     /// The address isn't one.
-    pub fn roles(&self, coordinators: &Coordinators, peers: &Peers) -> Result<Roles> {
+    pub fn roles(&self, seat: &Arc<Seat>, peers: &Peers) -> Result<Roles> {
         if self.nodes_address.is_empty() {
-            let Coordinators { root, data, query, index, .. } = coordinators.clone();
-            return Ok(Roles { root, data, query, index });
+            return Ok(Roles { root: seat.clone(), data: seat.clone(), query: seat.clone(), index: seat.clone() });
         }
         let peer = peers.at(&self.nodes_address)?;
         Ok(Roles { root: peer.clone(), data: peer.clone(), query: peer.clone(), index: peer })

@@ -1,27 +1,42 @@
-//! Opening what the settings name: metadata, log, objects. Says which, and why, at start.
+//! Opening what the settings name: metadata, log, objects. Says which, and why, at start; counts and times what passes.
 //!
-//! What is named and can't be reached is an error that names it; nothing is replaced by something else.
+//! What is named and can't be reached is waited for, by name ([`reach`]); nothing is replaced by something else. What would lose data is an
+//! error before anything is written ([`loss`]). What Milvus left in the same places is named and left alone ([`beside`]).
+//!
+//! Invariant: of a data directory that another process has, nothing is touched: the lock of the metadata comes before all else.
+
+mod beside;
+mod figures;
+mod loss;
+mod options;
+mod reach;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use base::World;
 use base::config::{Backends, Config, Deployment, LogBackend, MetaBackend, ObjectsBackend};
-use meta::etcd::{EtcdMeta, EtcdOptions};
+use meta::etcd::EtcdMeta;
 use meta::redb::{RedbMeta, RedbOptions};
-use meta::store::{Meta, MetaError};
+use meta::store::Meta;
 use store::cache::DiskCache;
 use store::object::Store;
 use store::object::StoreError;
 use store::object::local::LocalStore;
-use store::object::s3::{S3Options, S3Store};
+use store::object::s3::S3Store;
 use store::source::ObjectSource;
-use types::{Code, Error, Result};
+use types::id::ChannelName;
+use types::{Error, Result};
 use wal::embedded::EmbeddedLog;
-use wal::kafka::{KafkaConfig, KafkaLog, KafkaSecurity};
+use wal::kafka::KafkaLog;
 use wal::log::{Log, LogError};
 
+use crate::admin::Health;
+use crate::wiring::meta_failed;
+use reach::{Reach, Unreached};
+
 /// The three kinds of storage.
+#[derive(Clone)]
 pub struct Storage {
     /// Metadata.
     pub meta: Arc<dyn Meta>,
@@ -42,107 +57,117 @@ impl Storage {
     }
 }
 
-/// Opens what a standalone process uses.
-///
-/// # Errors
-/// Names what can't be opened, and what to do.
-pub async fn open(world: &World, config: &Config, data: Option<&Path>) -> Result<Storage> {
-    let backends = Backends::choose(config, Deployment { standalone: true, data }).map_err(|error| Error::invalid(error.to_string()))?;
-    tracing::info!(meta = backends.meta_reason(), log = backends.log_reason(), objects = backends.objects_reason(), "storage");
-    let meta = open_meta(world, config, &backends.meta).await?;
-    let (store, log) = tokio::try_join!(open_objects(world, config, &backends.objects), open_log(world, config, &backends.log))?;
-    let cache = match backends.objects {
-        ObjectsBackend::Local(_) => None,
-        ObjectsBackend::Remote => Some(DiskCache::open(world, &backends.cache, config.elanus.cache.disk_bytes.0).await?),
-    };
-    let embedded = matches!(backends.meta, MetaBackend::Embedded(_));
-    Ok(Storage { meta, log, store, cache, embedded })
+/// Storage, and what must be closed at the end.
+pub struct Opened {
+    /// What roles use.
+    pub storage: Storage,
+    own_meta: Option<RedbMeta>,
 }
 
-async fn open_meta(world: &World, config: &Config, backend: &MetaBackend) -> Result<Arc<dyn Meta>> {
-    let failed = |error: MetaError| match error {
-        MetaError::Unavailable(error) | MetaError::Damaged(error) => error,
-        other => Error::new(Code::SERVICE_UNAVAILABLE, format!("meta: {other}")),
-    };
-    match backend {
-        MetaBackend::Embedded(file) => {
-            let directory = file.parent().ok_or_else(|| Error::invalid(format!("{} is no file for metadata", file.display())))?;
-            Ok(Arc::new(
-                RedbMeta::open(world, directory, RedbOptions { cache_bytes: META_CACHE_BYTES, ..RedbOptions::default() })
-                    .await
-                    .map_err(failed)?,
-            ))
-        }
-        MetaBackend::Etcd => {
-            let etcd = &config.etcd;
-            let mut options = EtcdOptions::new(etcd.endpoints.clone(), etcd.root_path.clone());
-            options.connect_timeout = etcd.dial_timeout;
-            options.request_timeout = etcd.request_timeout;
-            if etcd.auth.enabled {
-                options.user = Some((etcd.auth.user_name.clone(), etcd.auth.password.expose().to_owned()));
-            }
-            Ok(Arc::new(EtcdMeta::new(world, options).map_err(failed)?))
+impl Opened {
+    /// Closes the files of embedded metadata: another process may open them when this returns. Nothing may be written any more.
+    pub async fn close(self) {
+        if let Some(meta) = self.own_meta {
+            meta.close().await;
         }
     }
+}
+
+/// Metadata before it was reached.
+enum OpenedMeta {
+    Embedded(RedbMeta),
+    Etcd(EtcdMeta),
 }
 
 /// Metadata is small; what is read often is in the catalog's own view.
 const META_CACHE_BYTES: usize = 4 << 20;
 
-async fn open_objects(world: &World, config: &Config, backend: &ObjectsBackend) -> Result<Arc<dyn Store>> {
+/// Opens what a standalone process uses; `health` says what is waited for meanwhile.
+///
+/// # Errors
+/// Names what can't be opened, and what to do. What can't be reached is waited for.
+pub async fn open(world: &World, config: &Config, data: Option<&Path>, health: &Health) -> Result<Opened> {
+    let backends = Backends::choose(config, Deployment { standalone: true, data }).map_err(|error| Error::invalid(error.to_string()))?;
+    tracing::info!(meta = backends.meta_reason(), log = backends.log_reason(), objects = backends.objects_reason(), "storage");
+    loss::refuse_without_metadata(world, &backends).await?;
+    beside::name_local(world, config, data).await;
+    let reach = Reach { world, health };
+    let meta = open_meta(world, config, &backends.meta).await?;
+    let ((), log, store) = tokio::try_join!(
+        reach_meta(&reach, config, &backends, &meta),
+        open_log(&reach, config, &backends),
+        open_objects(&reach, config, &backends)
+    )?;
+    let embedded = matches!(meta, OpenedMeta::Embedded(_));
+    let (meta, own_meta): (Arc<dyn Meta>, _) = match meta {
+        OpenedMeta::Embedded(meta) => (Arc::new(meta.clone()), Some(meta)),
+        OpenedMeta::Etcd(meta) => (Arc::new(meta), None),
+    };
+    loss::refuse_with_new_metadata(&*meta, &*store, &backends).await?;
+    let cache = match backends.objects {
+        ObjectsBackend::Local(_) => None,
+        ObjectsBackend::Remote => Some(DiskCache::open(world, &backends.cache, config.elanus.cache.disk_bytes.0).await?),
+    };
+    let storage =
+        Storage { meta: figures::meta(world, meta), log: figures::log(world, log), store: figures::store(world, store), cache, embedded };
+    Ok(Opened { storage, own_meta })
+}
+
+async fn open_meta(world: &World, config: &Config, backend: &MetaBackend) -> Result<OpenedMeta> {
     match backend {
-        ObjectsBackend::Local(directory) => Ok(Arc::new(LocalStore::open(world, directory).await.map_err(StoreError::into_error)?)),
-        ObjectsBackend::Remote => {
-            let minio = &config.minio;
-            let keys = (!minio.use_iam).then(|| (minio.access_key_id.expose().to_owned(), minio.secret_access_key.expose().to_owned()));
-            let options = S3Options {
-                endpoint: Some(minio.endpoint()),
-                region: Some(minio.region.clone()).filter(|region| !region.is_empty()),
-                bucket: minio.bucket_name.clone(),
-                root: format!("{}/elanus", minio.root_path.trim_matches('/')),
-                keys,
-                virtual_host: minio.use_virtual_host,
-                authorities: None,
-                timeout: minio.request_timeout,
-            };
-            Ok(Arc::new(S3Store::open(world, &options).await.map_err(StoreError::into_error)?))
+        MetaBackend::Embedded(file) => {
+            let directory = file.parent().ok_or_else(|| Error::invalid(format!("{} is no file for metadata", file.display())))?;
+            let options = RedbOptions { cache_bytes: META_CACHE_BYTES, ..RedbOptions::default() };
+            Ok(OpenedMeta::Embedded(RedbMeta::open(world, directory, options).await.map_err(meta_failed)?))
+        }
+        MetaBackend::Etcd => {
+            let options = options::etcd(world, config).await?;
+            Ok(OpenedMeta::Etcd(EtcdMeta::new(world, options).map_err(meta_failed)?))
         }
     }
 }
 
-async fn open_log(world: &World, config: &Config, backend: &LogBackend) -> Result<Arc<dyn Log>> {
-    let named = |error: LogError| error.to_error(&types::id::ChannelName::from("the log"));
-    match backend {
-        LogBackend::Embedded(directory) => Ok(Arc::new(EmbeddedLog::open(world, directory).await.map_err(named)?)),
-        LogBackend::Kafka => Ok(Arc::new(KafkaLog::connect(world, kafka(config)).await.map_err(named)?)),
+/// Waits until etcd answers, and names what Milvus left there.
+async fn reach_meta(reach: &Reach<'_>, config: &Config, backends: &Backends, meta: &OpenedMeta) -> Result<()> {
+    let OpenedMeta::Etcd(meta) = meta else { return Ok(()) };
+    let name = format!("metadata: {}", backends.meta_reason());
+    reach.wait(&name, async || meta.ping().await.map_err(|error| Unreached::Away(meta_failed(error)))).await?;
+    beside::name_in_etcd(meta, config).await;
+    Ok(())
+}
+
+async fn open_objects(reach: &Reach<'_>, config: &Config, backends: &Backends) -> Result<Arc<dyn Store>> {
+    if let ObjectsBackend::Local(directory) = &backends.objects {
+        return Ok(Arc::new(LocalStore::open(reach.world, directory).await.map_err(StoreError::into_error)?));
+    }
+    let options = options::s3(reach.world, config).await?;
+    let open = async || {
+        S3Store::open(reach.world, &options).await.map_err(|error| match error {
+            StoreError::Unavailable(error) => Unreached::Away(error),
+            other => Unreached::Unusable(other.into_error()),
+        })
+    };
+    let store = reach.wait(&format!("objects: {}", backends.objects_reason()), open).await?;
+    beside::name_in_bucket(&store, config).await;
+    Ok(Arc::new(store))
+}
+
+async fn open_log(reach: &Reach<'_>, config: &Config, backends: &Backends) -> Result<Arc<dyn Log>> {
+    let failed = |error: LogError| error.to_error(&ChannelName::from("the log"));
+    match &backends.log {
+        LogBackend::Embedded(directory) => Ok(Arc::new(EmbeddedLog::open(reach.world, directory).await.map_err(failed)?)),
+        LogBackend::Kafka => {
+            let kafka = options::kafka(config);
+            let open = async || {
+                KafkaLog::connect(reach.world, kafka.clone()).await.map_err(|error| match &error {
+                    LogError::Unavailable(_) => Unreached::Away(failed(error)),
+                    _ => Unreached::Unusable(failed(error)),
+                })
+            };
+            Ok(Arc::new(reach.wait(&format!("log: {}", backends.log_reason()), open).await?))
+        }
         LogBackend::Pulsar | LogBackend::Objects => {
             Err(Error::invalid("mq.type: this version keeps the log in files of its own (rocksmq) or in Kafka (kafka); set one of them"))
         }
-    }
-}
-
-fn kafka(config: &Config) -> KafkaConfig {
-    let (kafka, tls) = (&config.kafka, &config.kafka.ssl);
-    let protocol = match (kafka.security_protocol.as_str(), tls.enabled, kafka.sasl_username.is_empty()) {
-        ("", true, true) => "SSL",
-        ("", true, false) => "SASL_SSL",
-        ("", false, false) => "SASL_PLAINTEXT",
-        ("", false, true) => "PLAINTEXT",
-        (named, ..) => named,
-    };
-    KafkaConfig {
-        brokers: kafka.broker_list.join(","),
-        security: KafkaSecurity {
-            protocol: protocol.to_owned(),
-            sasl_mechanism: kafka.sasl_mechanisms.clone(),
-            sasl_username: kafka.sasl_username.clone(),
-            sasl_password: kafka.sasl_password.expose().to_owned(),
-            tls_authority_file: tls.tls_ca_cert.clone().unwrap_or_default(),
-            tls_certificate_file: tls.tls_cert.clone().unwrap_or_default(),
-            tls_key_file: tls.tls_key.clone().unwrap_or_default(),
-            tls_key_password: tls.tls_key_password.expose().to_owned(),
-        },
-        producer: kafka.producer.clone(),
-        consumer: kafka.consumer.clone(),
     }
 }

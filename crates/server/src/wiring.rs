@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use base::World;
 use base::config::Config;
-use base::cpu::CpuPool;
 use coord::context::{Context, Parts, Settings};
 use coord::reconcile::Coordinators;
+use coord::seat::Seat;
 use meta::catalog::Catalog;
 use meta::election::{Candidate, Leadership, campaign};
 use meta::sequence::{IdAllocator, TimestampAllocator};
 use meta::store::MetaError;
 use node::channel::Channels;
 use node::data::{DataNodeRole, Limits};
+use node::follow::{self, Followers};
 use node::index::IndexNodeRole;
 use node::opener::Opener;
+use node::planted::Planted;
 use node::proxy::Roles;
 use node::query::QueryNodeRole;
 use node::refresh::Refresher;
@@ -48,6 +50,8 @@ pub struct Workers {
     pub query: Arc<QueryNodeRole>,
     /// Builds.
     pub index: Arc<IndexNodeRole>,
+    /// What they share.
+    pub channels: Arc<Channels>,
 }
 
 /// Waits until this process leads, then has all coordinators over its storage. Their loops aren't started, and nobody is a member yet.
@@ -69,7 +73,6 @@ pub async fn lead(
 
 async fn context(world: &World, config: &Config, storage: &Storage, leadership: &Leadership, peers: &Arc<Peers>) -> Result<Context> {
     let fence = leadership.fence();
-    let limits = &config.quota.limits;
     let parts = Parts {
         world: world.clone(),
         catalog: Catalog::new(storage.meta.clone(), world.clock.clone()),
@@ -78,25 +81,58 @@ async fn context(world: &World, config: &Config, storage: &Storage, leadership: 
         fence,
         store: storage.store.clone(),
         peers: peers.clone(),
-        settings: Settings {
-            channel_prefix: config.msg_channel.chan_name_prefix.cluster.clone(),
-            channels: config.root_coord.dml_channel_num as usize,
-            partitions_max: config.root_coord.max_partition_num as usize,
-            collections_max: limits.max_collection_num as usize,
-            collections_per_database_max: limits.max_collection_num_per_db as usize,
-            general_capacity: config.root_coord.max_general_capacity as usize,
-            indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
-            alone: storage.embedded,
-        },
+        settings: coordinator_settings(config, storage.embedded),
     };
     Context::start(parts).await
 }
 
+/// What the settings say of coordinators.
+pub fn coordinator_settings(config: &Config, alone: bool) -> Settings {
+    let limits = &config.quota.limits;
+    Settings {
+        channel_prefix: config.msg_channel.chan_name_prefix.cluster.clone(),
+        channels: config.root_coord.dml_channel_num as usize,
+        partitions_max: config.root_coord.max_partition_num as usize,
+        collections_max: limits.max_collection_num as usize,
+        collections_per_database_max: limits.max_collection_num_per_db as usize,
+        general_capacity: config.root_coord.max_general_capacity as usize,
+        indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
+        alone,
+    }
+}
+
+/// What the settings say of a data node.
+pub fn flush_limits(config: &Config, alone: bool) -> Limits {
+    Limits {
+        flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
+        log_bytes: config.elanus.flush.log_bytes.0,
+        unflushed_bytes: config.elanus.flush.unflushed_bytes.0 as usize,
+        pause: UPKEEP_PAUSE,
+        alone,
+    }
+}
+
 /// Starts the workers of a process over its storage; `roles` are the coordinators, wherever they are.
 pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles, peers: &Arc<Peers>) -> Workers {
+    workers_with(world, config, (storage, Planted::default()), roles, peers)
+}
+
+/// [`workers`] with bugs of simulations.
+#[doc(hidden)]
+pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storage, Planted), roles: &Roles, peers: &Arc<Peers>) -> Workers {
     let channels = Arc::new(Channels::default());
     let opener = Opener::new(storage.source(), PageCache::new(PAGE_CACHE_BYTES));
     let refresher = Refresher::start(world, roles.data.clone(), opener.clone(), channels.clone());
+    let followers = Followers::new(follow::Parts {
+        world: world.clone(),
+        log: storage.log.clone(),
+        coordinator: roles.data.clone(),
+        peers: peers.clone(),
+        channels: channels.clone(),
+        refresher: refresher.clone(),
+        store: storage.store.clone(),
+        planted,
+    });
     let data = DataNodeRole::start(node::data::Parts {
         world: world.clone(),
         log: storage.log.clone(),
@@ -105,33 +141,32 @@ pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles,
         channels: channels.clone(),
         opener: opener.clone(),
         refresher: refresher.clone(),
-        limits: Limits {
-            flush_bytes: config.elanus.flush.shard_bytes.0 as usize,
-            log_bytes: config.elanus.flush.log_bytes.0,
-            unflushed_bytes: config.elanus.flush.unflushed_bytes.0 as usize,
-            pause: UPKEEP_PAUSE,
-            alone: storage.embedded,
-        },
+        followers: followers.clone(),
+        planted,
+        limits: flush_limits(config, storage.embedded),
     });
     let query = QueryNodeRole::new(node::query::Parts {
         world: world.clone(),
-        channels,
+        channels: channels.clone(),
         refresher,
+        followers,
         coordinator: roles.data.clone(),
         peers: peers.clone(),
+        own: Some(data.clone()),
+        planted,
     });
     // Builds have threads of their own, so that searches don't wait behind them.
-    let pool = CpuPool::with_threads("build", world.cpu.threads());
-    Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)) }
+    let pool = world.cpu.beside("build");
+    Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)), channels }
 }
 
 /// All roles but the proxy, for calls from others.
-pub fn served(coordinators: &Coordinators, nodes: &Workers) -> Served {
+pub fn served(seat: &Arc<Seat>, nodes: &Workers) -> Served {
     Served {
-        root: Some(coordinators.root.clone()),
-        data: Some(coordinators.data.clone()),
-        query: Some(coordinators.query.clone()),
-        index: Some(coordinators.index.clone()),
+        root: Some(seat.clone()),
+        data: Some(seat.clone()),
+        query: Some(seat.clone()),
+        index: Some(seat.clone()),
         data_node: Some(nodes.data.clone()),
         query_node: Some(nodes.query.clone()),
         index_node: Some(nodes.index.clone()),

@@ -18,6 +18,9 @@ pub trait Recorder: Send + Sync {
 
     /// A read gave frames.
     fn read(&self, channel: &ChannelName, read: Passed);
+
+    /// A read failed: unreachable, damaged, cut off.
+    fn read_failed(&self, channel: &ChannelName);
 }
 
 /// What one call moved.
@@ -90,7 +93,8 @@ struct Metered<T> {
 }
 
 impl<T> Metered<T> {
-    fn read(&self, started: tokio::time::Instant, frames: &[(Position, Bytes)]) {
+    fn read(&self, started: tokio::time::Instant, result: &Result<Vec<(Position, Bytes)>, LogError>) {
+        let Ok(frames) = result else { return self.recorder.read_failed(&self.channel) };
         if frames.is_empty() {
             return;
         }
@@ -116,16 +120,16 @@ impl Appender for Metered<Box<dyn Appender>> {
 impl Reader for Metered<Box<dyn Reader>> {
     async fn next(&mut self) -> Result<Vec<(Position, Bytes)>, LogError> {
         let started = self.world.clock.now();
-        let frames = self.inner.next().await?;
-        self.read(started, &frames);
-        Ok(frames)
+        let result = self.inner.next().await;
+        self.read(started, &result);
+        result
     }
 
     async fn next_available(&mut self) -> Result<Vec<(Position, Bytes)>, LogError> {
         let started = self.world.clock.now();
-        let frames = self.inner.next_available().await?;
-        self.read(started, &frames);
-        Ok(frames)
+        let result = self.inner.next_available().await;
+        self.read(started, &result);
+        result
     }
 
     fn position(&self) -> Position {

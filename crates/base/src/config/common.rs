@@ -18,7 +18,7 @@ section! {
         /// A read with bounded consistency may miss this much of the latest.
         "gracefulTime" => graceful_time: Duration = "5000" .unit(Unit::Milliseconds) .reloads();
         /// How long a stop waits for what is under way, over all roles of the process.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds);
         /// Longest JSON value, in bytes.
         "JSONMaxLength" => json_max_length: Bytes = "65536" .unit(Unit::Bytes) .reloads();
         /// The cluster's number among several: part of automatic ids.
@@ -52,11 +52,11 @@ section! {
         /// The password that `root` begins with.
         "defaultRootPassword" => default_root_password: Secret = "Milvus" .secret();
         /// Users that need no old password to change one.
-        "superUsers" => super_users: Vec<String> = "" .reloads();
+        "superUsers" => super_users: Vec<String> = "";
         /// Whether `root` is bound to its role as others are.
-        "rootShouldBindRole" => root_should_bind_role: bool = "false" .reloads();
+        "rootShouldBindRole" => root_should_bind_role: bool = "false";
         /// Whether everyone has the role `public`'s privileges.
-        "enablePublicPrivilege" => enable_public_privilege: bool = "true" .reloads();
+        "enablePublicPrivilege" => enable_public_privilege: bool = "true";
         /// TLS for clients: 0 none, 1 the server shows a certificate, 2 the client too.
         "tlsMode" => tls_mode: u16 = "0" .range(0.0, 2.0);
         /// Whether roles talk to each other through TLS.

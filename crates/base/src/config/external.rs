@@ -20,7 +20,7 @@ section! {
         /// Milvus's own part for everything else: likewise.
         "kvSubPath" => kv_sub_path: String = "kv";
         /// How long one request may take.
-        "requestTimeout" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds) .reloads();
+        "requestTimeout" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds);
         /// How long a connection may take.
         "dialTimeout" => dial_timeout: Duration = "5000" .unit(Unit::Milliseconds);
         /// Time between pings of an idle connection.
@@ -55,6 +55,25 @@ section! {
     }
 }
 
+/// A version of TLS.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum TlsVersion {
+    /// 1.0.
+    V1_0,
+    /// 1.1.
+    V1_1,
+    /// 1.2.
+    V1_2,
+    /// 1.3.
+    V1_3,
+}
+
+impl Choice for TlsVersion {
+    // In a file 1.0 without quotes is the number 1.
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("1.0", Self::V1_0), ("1", Self::V1_0), ("1.1", Self::V1_1), ("1.2", Self::V1_2), ("1.3", Self::V1_3)];
+}
+
 section! {
     /// TLS to etcd.
     pub struct EtcdSsl {
@@ -66,8 +85,9 @@ section! {
         "tlsKey" => tls_key: Option<String> = "";
         /// File of the authority that signed etcd's certificate.
         "tlsCACert" => tls_ca_cert: Option<String> = "";
-        /// The lowest version of TLS.
-        "tlsMinVersion" => tls_min_version: String = "1.3";
+        /// The lowest version of TLS. Below 1.2 none is spoken whatever this says; 1.3 is what is offered first, and a server that has
+        /// only 1.2 gets that, with a warning at start.
+        "tlsMinVersion" => tls_min_version: TlsVersion = "1.3";
     }
 }
 
@@ -167,7 +187,7 @@ section! {
         /// Whether the bucket is part of the host name instead of the path.
         "useVirtualHost" => use_virtual_host: bool = "false";
         /// How long one request may take.
-        "requestTimeoutMs" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds) .reloads();
+        "requestTimeoutMs" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds);
         /// Objects per page of a listing; 0 is the store's own number.
         "listObjectsMaxKeys" => list_objects_max_keys: u32 = "0" .range(0.0, 1000.0);
     }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
 
 use super::resolve::{self, Loaded, Resolved};
 use super::source::{Layer, Sources};
@@ -30,6 +30,29 @@ struct State {
     /// What the current settings were read from.
     resolved: Resolved,
     server_labels: BTreeMap<String, String>,
+}
+
+/// A part of the settings as its users see it: whole, and replaced while they run. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Current<T> {
+    value: Arc<RwLock<Arc<T>>>,
+}
+
+impl<T> Current<T> {
+    /// Begins as `value`.
+    pub fn new(value: T) -> Self {
+        Self { value: Arc::new(RwLock::new(Arc::new(value))) }
+    }
+
+    /// As it is now: hold it for one request, so that the request goes by one state of it.
+    pub fn get(&self) -> Arc<T> {
+        self.value.read().clone()
+    }
+
+    /// Replaces it.
+    pub fn set(&self, value: T) {
+        *self.value.write() = Arc::new(value);
+    }
 }
 
 /// What a change did.
@@ -117,27 +140,40 @@ impl LiveConfig {
         Ok(Change { applied, after_restart, warnings: loaded.warnings })
     }
 
-    /// Reads the files again every `elanus.reloadInterval`, for ever, and logs what comes of it. A wrong file is told of once, until it
-    /// changes.
-    pub async fn follow_files(&self, clock: Clock) {
+    /// Reads the files again every `elanus.reloadInterval`, and when `asked` says so, for ever; logs what comes of it. A wrong file is told
+    /// of once, until it changes.
+    pub async fn follow_files(&self, clock: Clock, asked: &Notify) {
         let mut told: Option<Result<Change, ConfigError>> = None;
         loop {
-            clock.sleep(self.current().elanus.reload_interval).await;
+            tokio::select! {
+                biased;
+                () = asked.notified() => {}
+                () = clock.sleep(self.current().elanus.reload_interval) => {}
+            }
             let live = self.clone();
             let Ok(result) = tokio::task::spawn_blocking(move || live.reread()).await else { continue };
             let Some(result) = result.transpose() else { continue };
             if told.as_ref() == Some(&result) {
                 continue;
             }
-            match &result {
-                Ok(change) => tracing::info!(
-                    applied = change.applied.join(","),
-                    after_restart = change.after_restart.join(","),
-                    "settings were read again"
-                ),
-                Err(error) => tracing::warn!(%error, "settings can't be read, the former ones stay"),
-            }
+            tell(&result);
             told = Some(result);
         }
+    }
+}
+
+fn tell(result: &Result<Change, ConfigError>) {
+    let change = match result {
+        Ok(change) => change,
+        Err(error) => return tracing::warn!(%error, "settings can't be read, the former ones stay"),
+    };
+    for warning in &change.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !change.applied.is_empty() {
+        tracing::info!(keys = change.applied.join(", "), "settings have changed");
+    }
+    if !change.after_restart.is_empty() {
+        tracing::warn!(keys = change.after_restart.join(", "), "settings in the files have changed and wait for a restart");
     }
 }

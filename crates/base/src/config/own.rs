@@ -43,9 +43,9 @@ section! {
         /// The version of Go that clients are told: some SDKs show it.
         "goVersion" => go_version: String = "" .variable("MILVUS_USED_GO_VERSION");
         /// Whether `num_entities` leaves out deleted rows, as count(*) does. Milvus counts them until compaction.
-        "exactStats" => exact_stats: bool = "false" .reloads();
+        "exactStats" => exact_stats: bool = "false";
         /// Whether a search of a collection that isn't loaded loads it.
-        "autoLoad" => auto_load: bool = "false" .reloads();
+        "autoLoad" => auto_load: bool = "false";
         /// Whether an insert of a key that is there replaces its row. Milvus keeps both. The same on every node.
         "uniqueKey" => unique_key: bool = "false";
         /// How often files of settings are read again.
@@ -70,12 +70,12 @@ section! {
         /// A shard with this much in memory is flushed.
         "shardBytes" => shard_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 16384.0) .reloads();
         /// A shard with this much in memory may be flushed while the node is idle.
-        "idleShardBytes" => idle_shard_bytes: Bytes = "16" .unit(Unit::Megabytes) .range(1.0, 16384.0) .reloads();
+        "idleShardBytes" => idle_shard_bytes: Bytes = "16" .unit(Unit::Megabytes) .range(1.0, 16384.0);
         /// With more of the log than this above its checkpoint, the shards that hold the checkpoint back are flushed. It bounds
         /// how long a restart takes.
-        "logBytes" => log_bytes: Bytes = "256" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .reloads();
+        "logBytes" => log_bytes: Bytes = "256" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
         /// While flushes can't be committed, a node takes writes up to this much in memory.
-        "unflushedBytes" => unflushed_bytes: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .reloads();
+        "unflushedBytes" => unflushed_bytes: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
     }
 }
 

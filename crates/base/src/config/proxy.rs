@@ -29,51 +29,51 @@ section! {
         /// Most dimensions of a vector.
         "maxDimension" => max_dimension: u32 = "32768" .range(1.0, 1048576.0) .reloads();
         /// Most elements of an array.
-        "maxArrayCapacity" => max_array_capacity: u32 = "4096" .range(1.0, 1048576.0) .reloads();
+        "maxArrayCapacity" => max_array_capacity: u32 = "4096" .range(1.0, 1048576.0);
         /// Longest `max_length` of a VARCHAR field, in bytes.
         "maxVarCharLength" => max_var_char_length: u32 = "65535" .range(1.0, 16777216.0) .reloads();
         /// Longest text of a TEXT field, in bytes.
-        "maxTextLength" => max_text_length: u32 = "2097152" .range(1.0, 67108864.0) .reloads();
+        "maxTextLength" => max_text_length: u32 = "2097152" .range(1.0, 67108864.0);
         /// Longest text of an index's parameters, in bytes.
         "maxIndexParamsSize" => max_index_params_size: Bytes = "102400" .unit(Unit::Bytes) .reloads();
         /// Longest description of a collection.
         "maxCollectionDescriptionLength" => max_collection_description_length: u32 = "1024" .reloads();
         /// Longest description of a role.
-        "maxRoleDescriptionLength" => max_role_description_length: u32 = "1024" .reloads();
+        "maxRoleDescriptionLength" => max_role_description_length: u32 = "1024";
         /// Longest description of a user.
-        "maxUserDescriptionLength" => max_user_description_length: u32 = "1024" .reloads();
+        "maxUserDescriptionLength" => max_user_description_length: u32 = "1024";
         /// Shortest password.
-        "minPasswordLength" => min_password_length: u32 = "6" .range(0.0, 72.0) .reloads();
+        "minPasswordLength" => min_password_length: u32 = "6" .range(0.0, 72.0);
         /// Longest password; bcrypt looks at no more than 72 bytes.
-        "maxPasswordLength" => max_password_length: u32 = "72" .range(1.0, 72.0) .reloads();
+        "maxPasswordLength" => max_password_length: u32 = "72" .range(1.0, 72.0);
         /// Longest name of a user.
-        "maxUsernameLength" => max_username_length: u32 = "32" .range(1.0, 1024.0) .reloads();
+        "maxUsernameLength" => max_username_length: u32 = "32" .range(1.0, 1024.0);
         /// Most users.
-        "maxUserNum" => max_user_num: u32 = "100" .reloads();
+        "maxUserNum" => max_user_num: u32 = "100";
         /// Most roles beside the built-in ones.
-        "maxRoleNum" => max_role_num: u32 = "10" .reloads();
+        "maxRoleNum" => max_role_num: u32 = "10";
         /// Most rows of one answer to a search, over all its query vectors.
-        "maxResultEntries" => max_result_entries: Limit = "-1" .reloads();
+        "maxResultEntries" => max_result_entries: Limit = "-1";
         /// Most groups of one aggregation.
-        "maxSearchAggregationResultEntries" => max_search_aggregation_result_entries: Limit = "10000" .reloads();
+        "maxSearchAggregationResultEntries" => max_search_aggregation_result_entries: Limit = "10000";
         /// Whether a collection must have a partition key.
-        "mustUsePartitionKey" => must_use_partition_key: bool = "false" .reloads();
+        "mustUsePartitionKey" => must_use_partition_key: bool = "false";
         /// Whether partition names of a search are regular expressions.
-        "partitionNameRegexp" => partition_name_regexp: bool = "false" .reloads();
+        "partitionNameRegexp" => partition_name_regexp: bool = "false";
         /// Whether a privilege on a collection holds for its aliases.
-        "resolveAliasForPrivilege" => resolve_alias_for_privilege: bool = "true" .reloads();
+        "resolveAliasForPrivilege" => resolve_alias_for_privilege: bool = "true";
         /// Requests that take longer are counted and logged as slow.
         "slowQuerySpanInSeconds" => slow_query_span: Duration = "1" .unit(Unit::Seconds) .reloads();
         /// How often connections are looked at.
-        "connectionCheckIntervalSeconds" => connection_check_interval: Duration = "120" .unit(Unit::Seconds) .reloads();
+        "connectionCheckIntervalSeconds" => connection_check_interval: Duration = "120" .unit(Unit::Seconds);
         /// A client that said nothing for so long is forgotten.
-        "connectionClientInfoTTLSeconds" => connection_client_info_ttl: Duration = "86400" .unit(Unit::Seconds) .reloads();
+        "connectionClientInfoTTLSeconds" => connection_client_info_ttl: Duration = "86400" .unit(Unit::Seconds);
         /// Most clients that are remembered.
-        "maxConnectionNum" => max_connection_num: u32 = "10000" .range(1.0, 10000000.0) .reloads();
+        "maxConnectionNum" => max_connection_num: u32 = "10000" .range(1.0, 10000000.0);
         /// How long a stop waits for requests that are under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "30" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "30" .unit(Unit::Seconds);
         /// How long a health check waits for the other roles.
-        "healthCheckTimeout" => health_check_timeout: Duration = "3000" .unit(Unit::Milliseconds) .reloads()
+        "healthCheckTimeout" => health_check_timeout: Duration = "3000" .unit(Unit::Milliseconds)
             .old(&["proxy.healthCheckTimetout"]);
     }
     sections {
@@ -89,7 +89,7 @@ section! {
     /// Characters that names may have beside letters, digits and `_`.
     pub struct AllowedChars {
         /// The characters, one after the other.
-        "allowedChars" => allowed_chars: String = "$" .reloads();
+        "allowedChars" => allowed_chars: String = "$";
     }
 }
 
@@ -101,9 +101,9 @@ section! {
         /// A port of its own; empty shares `proxy.port`.
         "port" => port: Option<u16> = "";
         /// Whether integers may stand in JSON as texts.
-        "acceptTypeAllowInt64" => accept_type_allow_int64: bool = "true" .reloads();
+        "acceptTypeAllowInt64" => accept_type_allow_int64: bool = "true";
         /// How long a request may take where it says nothing.
-        "requestTimeoutMs" => request_timeout: Duration = "30000" .unit(Unit::Milliseconds) .reloads();
+        "requestTimeoutMs" => request_timeout: Duration = "30000" .unit(Unit::Milliseconds);
         /// How long the head of a request may take.
         "readHeaderTimeout" => read_header_timeout: Duration = "5s" .unit(Unit::Seconds);
         /// An idle connection is closed after this time.
@@ -131,7 +131,7 @@ section! {
     /// One line per finished request.
     pub struct AccessLog {
         /// Whether it is written.
-        "enable" => enable: bool = "false" .reloads();
+        "enable" => enable: bool = "false";
         /// The file's name; empty is standard output.
         "filename" => filename: Option<String> = "";
         /// The file's directory.

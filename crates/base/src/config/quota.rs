@@ -12,7 +12,7 @@ section! {
         /// Whether any of them holds.
         "enabled" => enabled: bool = "true";
         /// Whether every change of definitions is refused.
-        "forceDenyAllDDL" => force_deny_all_ddl: bool = "false" .reloads();
+        "forceDenyAllDDL" => force_deny_all_ddl: bool = "false";
         /// How often rates are worked out anew.
         "quotaCenterCollectInterval" => quota_center_collect_interval: Duration = "3" .unit(Unit::Seconds) .range(0.1, 65536.0);
     }
@@ -36,11 +36,11 @@ section! {
         /// Most collections of one database.
         "maxCollectionNumPerDB" => max_collection_num_per_db: u64 = "65536" .reloads();
         /// Largest insert.
-        "maxInsertSize" => max_insert_size: Limit = "-1" .unit(Unit::Bytes) .reloads();
+        "maxInsertSize" => max_insert_size: Limit = "-1" .unit(Unit::Bytes);
         /// Most query nodes of one resource group.
-        "maxResourceGroupNumOfQueryNode" => max_resource_group_num_of_query_node: u32 = "1024" .reloads();
+        "maxResourceGroupNumOfQueryNode" => max_resource_group_num_of_query_node: u32 = "1024";
         /// Most rows of one group of a grouping search.
-        "maxGroupSize" => max_group_size: u32 = "10" .reloads();
+        "maxGroupSize" => max_group_size: u32 = "10";
         /// Most results of one query vector.
         "topK" => top_k: u64 = "16384" .range(1.0, 1073741824.0) .reloads();
         /// Most query vectors of one search.
@@ -50,9 +50,9 @@ section! {
         /// Largest answer.
         "maxOutputSize" => max_output_size: Bytes = "104857600" .unit(Unit::Bytes) .reloads();
         /// `topK` where a collection asks for large answers.
-        "largeTopK" => large_top_k: u64 = "1000000" .range(1.0, 1073741824.0) .reloads();
+        "largeTopK" => large_top_k: u64 = "1000000" .range(1.0, 1073741824.0);
         /// Whether a delete by filter is bounded as a query is.
-        "complexDeleteLimitEnable" => complex_delete_limit_enable: bool = "false" .reloads();
+        "complexDeleteLimitEnable" => complex_delete_limit_enable: bool = "false";
     }
 }
 
@@ -62,13 +62,13 @@ section! {
         /// Whether they hold.
         "enabled" => enabled: bool = "false";
         /// Creating, dropping, loading, releasing collections.
-        "collectionRate" => collection_rate: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "collectionRate" => collection_rate: Rate = "-1" .unit(Unit::PerSecond);
         /// Creating, dropping, loading, releasing partitions.
-        "partitionRate" => partition_rate: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "partitionRate" => partition_rate: Rate = "-1" .unit(Unit::PerSecond);
         /// The same as `collectionRate`, for one database.
-        "db.collectionRate" => db_collection_rate: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "db.collectionRate" => db_collection_rate: Rate = "-1" .unit(Unit::PerSecond);
         /// The same as `partitionRate`, for one database.
-        "db.partitionRate" => db_partition_rate: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "db.partitionRate" => db_partition_rate: Rate = "-1" .unit(Unit::PerSecond);
     }
 }
 
@@ -78,11 +78,11 @@ section! {
         /// Whether it holds.
         "enabled" => enabled: bool = "false";
         /// For the cluster.
-        "max" => max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "max" => max: Rate = "-1" .unit(Unit::PerSecond);
         /// For one database.
-        "db.max" => db_max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "db.max" => db_max: Rate = "-1" .unit(Unit::PerSecond);
         /// For one collection.
-        "collection.max" => collection_max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "collection.max" => collection_max: Rate = "-1" .unit(Unit::PerSecond);
     }
 }
 
@@ -104,13 +104,13 @@ section! {
     /// Rates of bytes.
     pub struct ByteRates {
         /// For the cluster.
-        "max" => max: Rate = "-1" .unit(Unit::MegabytesPerSecond) .reloads();
+        "max" => max: Rate = "-1" .unit(Unit::MegabytesPerSecond);
         /// For one database.
-        "db.max" => db_max: Rate = "-1" .unit(Unit::MegabytesPerSecond) .reloads();
+        "db.max" => db_max: Rate = "-1" .unit(Unit::MegabytesPerSecond);
         /// For one collection.
-        "collection.max" => collection_max: Rate = "-1" .unit(Unit::MegabytesPerSecond) .reloads();
+        "collection.max" => collection_max: Rate = "-1" .unit(Unit::MegabytesPerSecond);
         /// For one partition.
-        "partition.max" => partition_max: Rate = "-1" .unit(Unit::MegabytesPerSecond) .reloads();
+        "partition.max" => partition_max: Rate = "-1" .unit(Unit::MegabytesPerSecond);
     }
 }
 
@@ -130,13 +130,13 @@ section! {
     /// Rates of query vectors (searches) or requests (queries).
     pub struct Rates {
         /// For the cluster.
-        "max" => max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "max" => max: Rate = "-1" .unit(Unit::PerSecond);
         /// For one database.
-        "db.max" => db_max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "db.max" => db_max: Rate = "-1" .unit(Unit::PerSecond);
         /// For one collection.
-        "collection.max" => collection_max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "collection.max" => collection_max: Rate = "-1" .unit(Unit::PerSecond);
         /// For one partition.
-        "partition.max" => partition_max: Rate = "-1" .unit(Unit::PerSecond) .reloads();
+        "partition.max" => partition_max: Rate = "-1" .unit(Unit::PerSecond);
     }
 }
 
@@ -144,7 +144,7 @@ section! {
     /// When writes are refused.
     pub struct LimitWriting {
         /// Whether every write is.
-        "forceDeny" => force_deny: bool = "false" .reloads();
+        "forceDeny" => force_deny: bool = "false";
     }
     sections {
         "diskProtection" => disk_protection: DiskProtection;
@@ -155,15 +155,15 @@ section! {
     /// Writes are refused when objects take more than this.
     pub struct DiskProtection {
         /// Whether it holds.
-        "enabled" => enabled: bool = "true" .reloads();
+        "enabled" => enabled: bool = "true";
         /// For the cluster.
-        "diskQuota" => disk_quota: Limit = "-1" .unit(Unit::Megabytes) .reloads();
+        "diskQuota" => disk_quota: Limit = "-1" .unit(Unit::Megabytes);
         /// For one database.
-        "diskQuotaPerDB" => disk_quota_per_db: Limit = "-1" .unit(Unit::Megabytes) .reloads();
+        "diskQuotaPerDB" => disk_quota_per_db: Limit = "-1" .unit(Unit::Megabytes);
         /// For one collection.
-        "diskQuotaPerCollection" => disk_quota_per_collection: Limit = "-1" .unit(Unit::Megabytes) .reloads();
+        "diskQuotaPerCollection" => disk_quota_per_collection: Limit = "-1" .unit(Unit::Megabytes);
         /// For one partition.
-        "diskQuotaPerPartition" => disk_quota_per_partition: Limit = "-1" .unit(Unit::Megabytes) .reloads();
+        "diskQuotaPerPartition" => disk_quota_per_partition: Limit = "-1" .unit(Unit::Megabytes);
     }
 }
 
@@ -171,6 +171,6 @@ section! {
     /// When reads are refused.
     pub struct LimitReading {
         /// Whether every read is.
-        "forceDeny" => force_deny: bool = "false" .reloads();
+        "forceDeny" => force_deny: bool = "false";
     }
 }

@@ -41,13 +41,13 @@ section! {
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false";
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds);
         /// Physical channels (topics) that all collections share. Fixed when a cluster starts first.
         "dmlChannelNum" => dml_channel_num: u32 = "16" .range(1.0, 4096.0);
         /// Most partitions of a collection.
         "maxPartitionNum" => max_partition_num: u32 = "1024" .range(1.0, 1048576.0) .reloads();
         /// Most databases.
-        "maxDatabaseNum" => max_database_num: u32 = "64" .range(1.0, 1048576.0) .reloads();
+        "maxDatabaseNum" => max_database_num: u32 = "64" .range(1.0, 1048576.0);
         /// Most partitions times shards, over all collections.
         "maxGeneralCapacity" => max_general_capacity: u32 = "65536" .range(1.0, 100000000.0) .reloads();
         /// A segment with fewer rows gets no index.
@@ -70,15 +70,15 @@ section! {
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false";
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds);
         /// Whether shards and segments move between nodes by themselves.
-        "autoBalance" => auto_balance: bool = "true" .reloads();
+        "autoBalance" => auto_balance: bool = "true";
         /// Whether a node that stops hands over first.
-        "enableStoppingBalance" => enable_stopping_balance: bool = "true" .reloads();
+        "enableStoppingBalance" => enable_stopping_balance: bool = "true";
         /// A load without progress for so long has failed.
-        "loadTimeoutSeconds" => load_timeout: Duration = "600" .unit(Unit::Seconds) .range(1.0, 86400.0) .reloads();
+        "loadTimeoutSeconds" => load_timeout: Duration = "600" .unit(Unit::Seconds) .range(1.0, 86400.0);
         /// A node that was silent for so long serves nothing new.
-        "heartbeatAvailableInterval" => heartbeat_available_interval: Duration = "10000" .unit(Unit::Milliseconds) .reloads();
+        "heartbeatAvailableInterval" => heartbeat_available_interval: Duration = "10000" .unit(Unit::Milliseconds);
     }
     sections {
         "grpc" => grpc: RoleGrpc;
@@ -97,7 +97,7 @@ section! {
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false";
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds);
         /// Whether segments are compacted at all.
         "enableCompaction" => enable_compaction: bool = "true";
         /// Whether files that nothing needs are removed.
@@ -116,9 +116,9 @@ section! {
     /// Sizes of segments.
     pub struct DataCoordSegment {
         /// A segment grows to this size by compaction.
-        "maxSize" => max_size: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .reloads();
+        "maxSize" => max_size: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
         /// The same where a vector index is on disk.
-        "diskSegmentMaxSize" => disk_segment_max_size: Bytes = "2048" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .reloads();
+        "diskSegmentMaxSize" => disk_segment_max_size: Bytes = "2048" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
     }
 }
 
@@ -126,7 +126,7 @@ section! {
     /// Compaction.
     pub struct DataCoordCompaction {
         /// Whether it starts by itself.
-        "enableAutoCompaction" => enable_auto_compaction: bool = "true" .reloads();
+        "enableAutoCompaction" => enable_auto_compaction: bool = "true";
     }
 }
 
@@ -144,15 +144,15 @@ section! {
     /// Bulk imports.
     pub struct DataCoordImport {
         /// Most files of one import.
-        "maxImportFileNumPerReq" => max_import_file_num_per_req: u32 = "1024" .range(1.0, 1048576.0) .reloads();
+        "maxImportFileNumPerReq" => max_import_file_num_per_req: u32 = "1024" .range(1.0, 1048576.0);
         /// Most imports that aren't done.
-        "maxImportJobNum" => max_import_job_num: u32 = "1024" .range(1.0, 1048576.0) .reloads();
+        "maxImportJobNum" => max_import_job_num: u32 = "1024" .range(1.0, 1048576.0);
         /// Most bytes that one node imports at once.
-        "maxSizeInMBPerImportTask" => max_size_per_import_task: Bytes = "16384" .unit(Unit::Megabytes) .range(1.0, 10485760.0) .reloads();
+        "maxSizeInMBPerImportTask" => max_size_per_import_task: Bytes = "16384" .unit(Unit::Megabytes) .range(1.0, 10485760.0);
         /// How long an import that has ended can be asked about.
-        "taskRetention" => task_retention: Duration = "10800" .unit(Unit::Seconds) .reloads();
+        "taskRetention" => task_retention: Duration = "10800" .unit(Unit::Seconds);
         /// Whether an import is done only when its indexes are.
-        "waitForIndex" => wait_for_index: bool = "true" .reloads();
+        "waitForIndex" => wait_for_index: bool = "true";
     }
 }
 
@@ -183,7 +183,7 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "21124";
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds);
     }
     sections {
         "import" => import: DataNodeImport;
@@ -195,7 +195,7 @@ section! {
     /// Imports on one node.
     pub struct DataNodeImport {
         /// Largest file of an import.
-        "maxImportFileSizeInGB" => max_import_file_size: Bytes = "16" .unit(Unit::Gigabytes) .range(1.0, 10240.0) .reloads()
+        "maxImportFileSizeInGB" => max_import_file_size: Bytes = "16" .unit(Unit::Gigabytes) .range(1.0, 10240.0)
             .old(&["common.ImportMaxFileSize"]);
     }
 }
@@ -210,13 +210,13 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "21123";
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds);
         /// Whether indexes on disk (DISKANN) are served.
         "enableDisk" => enable_disk: bool = "false";
         /// The local disk is filled up to this part.
-        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0) .reloads();
+        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0);
         /// A load is admitted with this many times the memory that it is estimated to need.
-        "loadMemoryUsageFactor" => load_memory_usage_factor: f64 = "1" .range(1.0, 100.0) .reloads();
+        "loadMemoryUsageFactor" => load_memory_usage_factor: f64 = "1" .range(1.0, 100.0);
     }
     sections {
         "mmap" => mmap: QueryNodeMmap;
@@ -259,9 +259,9 @@ section! {
         /// Whether indexes on disk (DISKANN) are built.
         "enableDisk" => enable_disk: bool = "true";
         /// The local disk is filled up to this part.
-        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0) .reloads();
+        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0);
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "30" .unit(Unit::Seconds) .reloads();
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "30" .unit(Unit::Seconds);
     }
     sections {
         "grpc" => grpc: RoleGrpc;

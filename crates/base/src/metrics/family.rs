@@ -1,6 +1,6 @@
 //! Families and their children: what code holds and counts with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,5 +181,21 @@ impl<C: Child, const N: usize> Family<C, N> {
             }
             !gone
         });
+    }
+}
+
+impl<const N: usize> Family<Gauge, N> {
+    /// Has exactly these children with these values: what isn't among them is gone. At most [`SERIES_MOST`] are shown.
+    pub fn set_all(&self, values: &BTreeMap<[String; N], f64>) {
+        self.inner.children.write().retain(|labels, _| {
+            let stays = <&[String; N]>::try_from(labels.as_slice()).is_ok_and(|labels| values.contains_key(labels));
+            if !stays {
+                Gauge::remove(&self.inner.vector, &labels.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            stays
+        });
+        for (labels, value) in values.iter().take(SERIES_MOST) {
+            self.with(labels.each_ref().map(String::as_str)).set(*value);
+        }
     }
 }

@@ -1,12 +1,9 @@
 //! Milvus's metrics: its names, labels and buckets, so that its dashboards and alerts read ours.
 //!
-//! One table. `status` of a request is `total` when it comes and `success`, `fail`, … when it ends: operators alert on the two.
+//! One table: what this version feeds, and nothing else, as a metric that never moves lies. `status` of a request is `total` when it comes and `success`, `fail`, … when it ends: operators alert on the two.
 //! Latencies are milliseconds. Invariants (tested): every name begins with `milvus_` and stands here once.
 
 use super::{Counter, Gauge, Histogram, LATENCY_BUCKETS, LONG_TASK_BUCKETS, Metric};
-
-const LOAD_BUCKETS: &[f64] = &[0.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 6e4, 3e5, 6e5, 1.8e6];
-const RELEASE_BUCKETS: &[f64] = &[0.0, 5.0, 10.0, 20.0, 40.0, 100.0, 200.0, 400.0, 1e3, 1e4];
 
 const NODE: &str = "node_id";
 const FUNCTION: &str = "function_name";
@@ -17,7 +14,6 @@ const COLLECTION: &str = "collection_name";
 const COLLECTION_ID: &str = "collection_id";
 const QUERY_TYPE: &str = "query_type";
 const MESSAGE_TYPE: &str = "msg_type";
-const CHANNEL: &str = "channel_name";
 const SEGMENT_STATE: &str = "segment_state";
 
 macro_rules! kind {
@@ -55,8 +51,6 @@ metrics! {
     counter PROXY_REQ_COUNT [NODE, FUNCTION, STATUS, CAUSE, DATABASE, COLLECTION]
         "milvus_proxy_req_count", "Requests by outcome: `total`, and one of `success`, `fail`, `abandon`, `rejected`.";
     histogram PROXY_REQ_LATENCY [NODE, FUNCTION] "milvus_proxy_req_latency", "Milliseconds of each request.", LATENCY_BUCKETS;
-    histogram PROXY_GRPC_LATENCY [NODE, FUNCTION, STATUS, CAUSE]
-        "milvus_proxy_grpc_latency", "Milliseconds of each gRPC call, decoding and encoding included.", LATENCY_BUCKETS;
     histogram PROXY_SQ_LATENCY [NODE, QUERY_TYPE, DATABASE, COLLECTION]
         "milvus_proxy_sq_latency", "Milliseconds of successful searches and queries.", LATENCY_BUCKETS;
     histogram PROXY_COLLECTION_SQ_LATENCY [NODE, QUERY_TYPE, DATABASE, COLLECTION]
@@ -75,8 +69,6 @@ metrics! {
         "milvus_proxy_sq_wait_result_latency", "Milliseconds in which the proxy waited for shards.", LATENCY_BUCKETS;
     histogram PROXY_SQ_REDUCE_RESULT_LATENCY [NODE, QUERY_TYPE]
         "milvus_proxy_sq_reduce_result_latency", "Milliseconds of merging the shards' answers.", LATENCY_BUCKETS;
-    histogram PROXY_SQ_DECODE_RESULT_LATENCY [NODE, QUERY_TYPE]
-        "milvus_proxy_sq_decode_result_latency", "Milliseconds of decoding the shards' answers.", LATENCY_BUCKETS;
     histogram PROXY_MUTATION_SEND_LATENCY [NODE, MESSAGE_TYPE]
         "milvus_proxy_mutation_send_latency", "Milliseconds until the log held a write.", LATENCY_BUCKETS;
     counter PROXY_CACHE_HIT_COUNT [NODE, "cache_name", "cache_state"]
@@ -85,39 +77,20 @@ metrics! {
         "milvus_proxy_cache_update_latency", "Milliseconds of filling a cache after a miss.", LATENCY_BUCKETS;
     counter PROXY_RECEIVE_BYTES_COUNT [NODE, MESSAGE_TYPE, DATABASE, COLLECTION] "milvus_proxy_receive_bytes_count", "Bytes of requests.";
     counter PROXY_SEND_BYTES_COUNT [NODE] "milvus_proxy_send_bytes_count", "Bytes of answers.";
-    counter PROXY_RESTFUL_API_REQ_COUNT [NODE, "path"] "milvus_proxy_restful_api_req_count", "REST requests.";
-    histogram PROXY_RESTFUL_API_REQ_LATENCY [NODE, "path"]
-        "milvus_proxy_restful_api_req_latency", "Milliseconds of REST requests.", LATENCY_BUCKETS;
-    counter PROXY_RESTFUL_API_RECEIVE_BYTES_COUNT [NODE, "path"] "milvus_proxy_restful_api_receive_bytes_count", "Bytes of REST requests.";
-    counter PROXY_RESTFUL_API_SEND_BYTES_COUNT [NODE, "path"] "milvus_proxy_restful_api_send_bytes_count", "Bytes of REST answers.";
-    counter PROXY_RATE_LIMIT_REQ_COUNT [NODE, MESSAGE_TYPE, STATUS]
-        "milvus_proxy_rate_limit_req_count", "Requests that met the rate limiter.";
-    gauge PROXY_LIMITER_RATE [NODE, COLLECTION_ID, MESSAGE_TYPE] "milvus_proxy_limiter_rate", "Rates that the limiter grants.";
-    counter PROXY_REPORT_VALUE [NODE, MESSAGE_TYPE, DATABASE, "username"] "milvus_proxy_report_value", "Cost reported to clients.";
-    counter PROXY_USER_RPC_COUNT ["username"] "milvus_proxy_user_rpc_count", "Requests of each user.";
     counter PROXY_SLOW_QUERY_COUNT [NODE, MESSAGE_TYPE]
         "milvus_proxy_slow_query_count", "Requests slower than `proxy.slowQuerySpanInSeconds`.";
-    gauge PROXY_TT_LAG_MS [NODE, CHANNEL] "milvus_proxy_tt_lag_ms", "Milliseconds between now and the channel's last timestamp.";
-    histogram PROXY_REQ_IN_QUEUE_LATENCY [NODE, FUNCTION]
-        "milvus_proxy_req_in_queue_latency", "Milliseconds in which requests waited for their turn.", LATENCY_BUCKETS;
     // Root coordinator.
     gauge ROOTCOORD_PROXY_NUM [] "milvus_rootcoord_proxy_num", "Proxies that are registered.";
     gauge ROOTCOORD_DATABASE_NUM [] "milvus_rootcoord_database_num", "Databases.";
     gauge ROOTCOORD_COLLECTION_NUM [DATABASE] "milvus_rootcoord_collection_num", "Collections.";
     gauge ROOTCOORD_PARTITION_NUM [] "milvus_rootcoord_partition_num", "Partitions.";
     gauge ROOTCOORD_DML_CHANNEL_NUM [] "milvus_rootcoord_dml_channel_num", "Physical channels.";
-    gauge ROOTCOORD_CREDENTIAL_NUM [] "milvus_rootcoord_credential_num", "Users.";
-    gauge ROOTCOORD_NUM_OF_ROLES [] "milvus_rootcoord_num_of_roles", "Roles.";
     counter ROOTCOORD_DDL_REQ_COUNT [FUNCTION, STATUS] "milvus_rootcoord_ddl_req_count", "Changes of definitions, by outcome.";
     histogram ROOTCOORD_DDL_REQ_LATENCY [FUNCTION]
         "milvus_rootcoord_ddl_req_latency", "Milliseconds of changes of definitions.", LATENCY_BUCKETS;
     gauge ROOTCOORD_ENTITY_NUM [DATABASE, COLLECTION, STATUS] "milvus_rootcoord_entity_num", "Rows: `total` and `loaded`.";
     gauge ROOTCOORD_INDEXED_ENTITY_NUM [DATABASE, COLLECTION, "index_name", "is_vector_index"]
         "milvus_rootcoord_indexed_entity_num", "Rows that an index holds.";
-    gauge ROOTCOORD_QUOTA_STATES ["quota_states", "name"] "milvus_rootcoord_quota_states", "Quota states in force.";
-    gauge ROOTCOORD_TIME_TICK_DELAY ["role_name", NODE] "milvus_rootcoord_time_tick_delay", "Milliseconds by which nodes lag behind.";
-    gauge ROOTCOORD_PRODUCE_TT_LAG_MS [CHANNEL]
-        "milvus_rootcoord_produce_tt_lag_ms", "Milliseconds between now and the channel's last timestamp.";
     // Data coordinator.
     gauge DATACOORD_SEGMENT_NUM [SEGMENT_STATE, "segment_level", "segment_is_sorted"] "milvus_datacoord_segment_num", "Segments.";
     gauge DATACOORD_STORED_ROWS_NUM [DATABASE, COLLECTION_ID, COLLECTION, SEGMENT_STATE]
@@ -125,63 +98,32 @@ metrics! {
     gauge DATACOORD_STORED_BINLOG_SIZE [DATABASE, COLLECTION_ID, SEGMENT_STATE] "milvus_datacoord_stored_binlog_size", "Bytes of segments.";
     gauge DATACOORD_STORED_INDEX_FILES_SIZE [DATABASE, COLLECTION, COLLECTION_ID]
         "milvus_datacoord_stored_index_files_size", "Bytes of indexes.";
-    gauge DATACOORD_COMPACTION_TASK_NUM [NODE, "compaction_type", STATUS] "milvus_datacoord_compaction_task_num", "Compactions.";
-    histogram DATACOORD_COMPACTION_LATENCY ["is_vector_field", CHANNEL, "compaction_type", "compaction_stage"]
-        "milvus_datacoord_compaction_latency", "Milliseconds of compactions.", LONG_TASK_BUCKETS;
-    gauge DATACOORD_INDEX_TASK_COUNT [COLLECTION_ID, "index_task_status"] "milvus_datacoord_index_task_count", "Index builds.";
     counter DATACOORD_INDEX_REQ_COUNT [STATUS] "milvus_datacoord_index_req_count", "Requests to create an index.";
-    counter DATACOORD_BULK_INSERT_VECTORS_COUNT [DATABASE, COLLECTION_ID] "milvus_datacoord_bulk_insert_vectors_count", "Rows imported.";
-    gauge DATACOORD_IMPORT_TASKS ["task_type", "import_state"] "milvus_datacoord_import_tasks", "Import tasks.";
-    gauge DATACOORD_CHANNEL_CHECKPOINT_UNIX_SECONDS [NODE, CHANNEL]
-        "milvus_datacoord_channel_checkpoint_unix_seconds", "Time of the channel's checkpoint.";
     // Data node.
     counter DATANODE_FLUSHED_DATA_SIZE [NODE, "data_source", "segment_level"] "milvus_datanode_flushed_data_size", "Bytes flushed.";
     counter DATANODE_FLUSH_REQ_COUNT [NODE, STATUS] "milvus_datanode_flush_req_count", "Flushes, by outcome.";
-    histogram DATANODE_COMPACTION_LATENCY [NODE, "compaction_type"]
-        "milvus_datanode_compaction_latency", "Milliseconds of compactions.", LATENCY_BUCKETS;
-    gauge DATANODE_CONSUME_TT_LAG_MS [NODE, MESSAGE_TYPE, COLLECTION_ID]
-        "milvus_datanode_consume_tt_lag_ms", "Milliseconds between now and the last record applied.";
     // Query coordinator.
     gauge QUERYCOORD_COLLECTION_NUM [] "milvus_querycoord_collection_num", "Collections that are loaded.";
     gauge QUERYCOORD_QUERYNODE_NUM [] "milvus_querycoord_querynode_num", "Query nodes that are registered.";
     counter QUERYCOORD_LOAD_REQ_COUNT [STATUS] "milvus_querycoord_load_req_count", "Requests to load, by outcome.";
     counter QUERYCOORD_RELEASE_REQ_COUNT [STATUS] "milvus_querycoord_release_req_count", "Requests to release, by outcome.";
-    histogram QUERYCOORD_LOAD_LATENCY [] "milvus_querycoord_load_latency", "Milliseconds until a collection was loaded.", LOAD_BUCKETS;
-    histogram QUERYCOORD_RELEASE_LATENCY []
-        "milvus_querycoord_release_latency", "Milliseconds until a collection was released.", RELEASE_BUCKETS;
-    gauge QUERYCOORD_TASK_NUM ["querycoord_task_type"] "milvus_querycoord_task_num", "Tasks under way.";
     // Query node.
     counter QUERYNODE_SQ_REQ_COUNT [NODE, QUERY_TYPE, STATUS, "scope", COLLECTION_ID]
         "milvus_querynode_sq_req_count", "Searches and queries, by outcome.";
     histogram QUERYNODE_SQ_REQ_LATENCY [NODE, QUERY_TYPE, "scope"]
         "milvus_querynode_sq_req_latency", "Milliseconds of searches and queries.", LATENCY_BUCKETS;
-    histogram QUERYNODE_SQ_QUEUE_LATENCY [NODE, QUERY_TYPE]
-        "milvus_querynode_sq_queue_latency", "Milliseconds in which they waited for a permit.", LATENCY_BUCKETS;
     histogram QUERYNODE_SQ_WAIT_TSAFE_LATENCY [NODE, QUERY_TYPE]
         "milvus_querynode_sq_wait_tsafe_latency", "Milliseconds in which they waited for the log to be applied.", LATENCY_BUCKETS;
     histogram QUERYNODE_SQ_CORE_LATENCY [NODE, QUERY_TYPE]
         "milvus_querynode_sq_core_latency", "Milliseconds of computing.", LATENCY_BUCKETS;
-    histogram QUERYNODE_SQ_REDUCE_LATENCY [NODE, QUERY_TYPE, "reduce_level", "reduce_type"]
-        "milvus_querynode_sq_reduce_latency", "Milliseconds of merging.", LATENCY_BUCKETS;
-    histogram QUERYNODE_SQ_SEGMENT_LATENCY [NODE, QUERY_TYPE, SEGMENT_STATE]
-        "milvus_querynode_sq_segment_latency", "Milliseconds per segment.", LATENCY_BUCKETS;
     gauge QUERYNODE_SEGMENT_NUM [NODE, COLLECTION_ID, SEGMENT_STATE, "segment_level"]
         "milvus_querynode_segment_num", "Segments that are loaded.";
     gauge QUERYNODE_ENTITY_NUM [DATABASE, COLLECTION, NODE, COLLECTION_ID, SEGMENT_STATE]
-        "milvus_querynode_entity_num", "Rows that can be searched.";
-    gauge QUERYNODE_ENTITY_SIZE [NODE, COLLECTION_ID, SEGMENT_STATE] "milvus_querynode_entity_size", "Bytes of memory that they take.";
+        "milvus_querynode_entity_num", "Rows in memory and in loaded segments, deleted ones included.";
+    gauge QUERYNODE_ENTITY_SIZE [NODE, COLLECTION_ID, SEGMENT_STATE] "milvus_querynode_entity_size", "Bytes of memory that growing rows take.";
     gauge QUERYNODE_COLLECTION_NUM [NODE] "milvus_querynode_collection_num", "Collections that are loaded.";
-    gauge QUERYNODE_PARTITION_NUM [NODE] "milvus_querynode_partition_num", "Partitions that are loaded.";
-    histogram QUERYNODE_LOAD_SEGMENT_LATENCY [NODE]
-        "milvus_querynode_load_segment_latency", "Milliseconds of loading a segment.", LONG_TASK_BUCKETS;
-    histogram QUERYNODE_LOAD_INDEX_LATENCY [NODE]
-        "milvus_querynode_load_index_latency", "Milliseconds of loading an index.", LONG_TASK_BUCKETS;
     histogram QUERYNODE_SEARCH_NQ [NODE] "milvus_querynode_search_nq", "Query vectors per search.", LATENCY_BUCKETS;
     histogram QUERYNODE_SEARCH_TOPK [NODE] "milvus_querynode_search_topk", "Results asked for per search.", LATENCY_BUCKETS;
-    histogram QUERYNODE_SEARCH_GROUP_SIZE [NODE] "milvus_querynode_search_group_size", "Searches that were run together.", LATENCY_BUCKETS;
-    gauge QUERYNODE_DISK_USED_SIZE [NODE] "milvus_querynode_disk_used_size", "Megabytes of disk in use.";
-    gauge QUERYNODE_CONSUME_TT_LAG_MS [NODE, MESSAGE_TYPE, COLLECTION_ID]
-        "milvus_querynode_consume_tt_lag_ms", "Milliseconds between now and the last record applied.";
     // Index node.
     counter INDEXNODE_INDEX_TASK_COUNT [NODE, STATUS] "milvus_indexnode_index_task_count", "Index builds, by outcome.";
     histogram INDEXNODE_BUILD_INDEX_LATENCY [NODE]

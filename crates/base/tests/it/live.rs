@@ -70,12 +70,39 @@ async fn files_are_followed() {
     let mut changes = live.subscribe();
     let following = tokio::spawn({
         let live = live.clone();
-        async move { live.follow_files(Clock::real()).await }
+        async move { live.follow_files(Clock::real(), &tokio::sync::Notify::new()).await }
     });
     write(&path, "debug");
     let seen = tokio::time::timeout(Duration::from_secs(30), changes.wait_for(|config| config.log.level == "debug")).await;
     assert!(seen.is_ok());
     following.abort();
+}
+
+#[tokio::test]
+async fn files_are_read_when_somebody_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("milvus.yaml");
+    let write = |level: &str| std::fs::write(&path, format!("elanus: {{reloadInterval: 1h}}\nlog: {{level: {level}}}")).unwrap();
+    write("info");
+    let live = live(Sources::of_process(Some(directory.path())).unwrap());
+    let (mut changes, asked) = (live.subscribe(), std::sync::Arc::new(tokio::sync::Notify::new()));
+    let following = tokio::spawn({
+        let (live, asked) = (live.clone(), asked.clone());
+        async move { live.follow_files(Clock::real(), &asked).await }
+    });
+    write("debug");
+    asked.notify_one();
+    let seen = tokio::time::timeout(Duration::from_secs(30), changes.wait_for(|config| config.log.level == "debug")).await;
+    assert!(seen.is_ok());
+    following.abort();
+}
+
+#[test]
+fn what_is_current_is_seen_by_all_and_held_by_each() {
+    let first = base::config::Current::new(1);
+    let (second, held) = (first.clone(), first.get());
+    second.set(2);
+    assert_eq!((*held, *first.get()), (1, 2));
 }
 
 #[test]

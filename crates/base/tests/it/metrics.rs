@@ -134,3 +134,21 @@ fn the_process_itself() {
         assert!(line.parse::<f64>().unwrap() > 0.0, "{name}");
     }
 }
+
+#[test]
+fn gauges_are_exactly_what_was_set() {
+    let metrics = Metrics::new();
+    let family = metrics.family(&milvus::ROOTCOORD_COLLECTION_NUM);
+    let set = |values: &[(&str, f64)]| {
+        family.set_all(&values.iter().map(|(name, value)| ([(*name).to_owned()], *value)).collect());
+        let text = metrics.encode();
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(set(&[("a", 1.0), ("b", 2.0)]).len(), 2);
+    assert_eq!(set(&[("b", 3.0)]), [r#"milvus_rootcoord_collection_num{db_name="b"} 3"#]);
+    assert_eq!(set(&[]), [""; 0]);
+    assert_eq!(metrics.node(), "0");
+    metrics.set_node(7);
+    metrics.set_node(8);
+    assert_eq!(metrics.node(), "7");
+}

@@ -1,14 +1,15 @@
 //! Who sequences which channel: a pure plan over live nodes and assignments, then a new process epoch for each change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meta::catalog::model::Assignment;
 use meta::sequence::next_process_epoch;
+use parking_lot::Mutex;
 use role::Call;
 use types::Result;
 use types::id::{ChannelName, NodeId};
 
-use crate::context::Context;
+use crate::context::{Context, Member};
 use crate::view::meta_error;
 
 /// The node for each channel that needs another one: channels of live nodes stay, the others go to whoever has the fewest.
@@ -33,36 +34,54 @@ pub(super) fn plan(channels: &[ChannelName], assigned: &BTreeMap<ChannelName, No
 /// Assignments of one transaction: each takes a condition and a change.
 const ASSIGNMENTS_MAX: usize = 24;
 
-/// Carries the plan out: one new process epoch for all channels that move now.
-pub(super) async fn channels(context: &Context, call: &Call) -> Result<()> {
+/// Which assignments their nodes have confirmed. Nothing is lost with it: telling a node again changes nothing.
+pub(super) type Told = BTreeSet<(ChannelName, NodeId, u64)>;
+
+/// Carries the plan out: one new process epoch for all channels that move now; then tells who doesn't know yet.
+pub(super) async fn channels(context: &Context, call: &Call, told: &Mutex<Told>) -> Result<()> {
     let all: Vec<ChannelName> =
-        (0..context.settings.channels).map(|n| ChannelName::numbered(&context.settings.channel_prefix, n)).collect();
+        (0..context.settings().channels).map(|n| ChannelName::numbered(&context.settings().channel_prefix, n)).collect();
     let assigned = context.view.read(|loaded| loaded.assignments.clone());
     let current = assigned.iter().map(|(channel, found)| (channel.clone(), found.value.node)).collect();
-    let members = context.members.read().data_nodes.clone();
+    let members = context.members().data_nodes.clone();
     let live: Vec<NodeId> = members.iter().map(|member| member.node).collect();
     let moves = plan(&all, &current, &live);
-    if moves.is_empty() {
-        return Ok(());
+    if !moves.is_empty() {
+        let process = next_process_epoch(&**context.view.catalog().meta()).await.map_err(meta_error)?;
+        for batch in moves.chunks(ASSIGNMENTS_MAX) {
+            let change = batch.iter().fold(context.change(), |change, (channel, node)| {
+                change.assign(assigned.get(channel), &Assignment { channel: channel.clone(), node: *node, process })
+            });
+            context.commit(change).await?;
+        }
     }
-    let process = next_process_epoch(&**context.view.catalog().meta()).await.map_err(meta_error)?;
-    for batch in moves.chunks(ASSIGNMENTS_MAX) {
-        let change = batch.iter().fold(context.change(), |change, (channel, node)| {
-            change.assign(assigned.get(channel), &Assignment { channel: channel.clone(), node: *node, process })
-        });
-        context.commit(change).await?;
-    }
-    let told = moves.iter().map(|(channel, node)| {
-        let member = members.iter().find(|member| member.node == *node).expect("planned from the members");
-        async move {
-            let told = match context.peers.data_node(&member.address) {
-                Ok(data_node) => data_node.assign(call, channel, process).await,
-                Err(error) => Err(error),
-            };
-            told.inspect_err(|error| tracing::warn!(%channel, %node, %error, "a sequencer couldn't be told of its channel"))
+    tell(context, call, &members, told).await
+}
+
+async fn tell(context: &Context, call: &Call, members: &[Member], told: &Mutex<Told>) -> Result<()> {
+    let assigned: Vec<Assignment> =
+        context.view.read(|loaded| loaded.assignments.values().map(|assignment| assignment.value.clone()).collect());
+    let key = |assignment: &Assignment| (assignment.channel.clone(), assignment.node, assignment.process);
+    let current: Told = assigned.iter().map(key).collect();
+    told.lock().retain(|known| current.contains(known));
+    let open: Vec<&Assignment> = assigned.iter().filter(|assignment| !told.lock().contains(&key(assignment))).collect();
+    let telling = open.into_iter().map(|assignment| async move {
+        let Assignment { channel, node, process } = assignment;
+        // A node that went meanwhile: the next round moves its channels.
+        let Some(member) = members.iter().find(|member| member.node == *node) else { return Ok(()) };
+        let confirmed = async { context.peers.data_node(&member.address)?.assign(call, channel, *process).await };
+        match confirmed.await {
+            Ok(()) => {
+                told.lock().insert(key(assignment));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%channel, %node, %error, "a sequencer couldn't be told of its channel");
+                Err(error)
+            }
         }
     });
-    futures::future::join_all(told).await.into_iter().collect()
+    futures::future::join_all(telling).await.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) async fn of_objects(context: &Context, shard: Option<ShardId>, object
 
 /// Deletes what tombstones name, once their grace is over.
 pub(super) async fn collect(context: &Context) -> Result<()> {
-    let grace = if context.settings.alone { GRACE_ALONE_MS } else { GRACE_MS };
+    let grace = if context.settings().alone { GRACE_ALONE_MS } else { GRACE_MS };
     let now = context.world.clock.wall_ms();
     let due: Vec<_> = context.view.read(|loaded| {
         let all = loaded.tombstones.values();

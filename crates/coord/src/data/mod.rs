@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use meta::catalog::model::{self, Checkpoint, ObjectPointer};
+use parking_lot::Mutex;
 use role::Call;
 use role::data::{CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Route, SegmentInfo};
 use store::manifest::Manifest;
@@ -27,12 +28,13 @@ use manifests::Manifests;
 pub struct Data {
     context: Context,
     manifests: Manifests,
+    told: Mutex<assign::Told>,
 }
 
 impl Data {
     /// A coordinator over `context`.
     pub fn new(context: Context) -> Self {
-        Self { manifests: Manifests::new(context.clone()), context }
+        Self { manifests: Manifests::new(context.clone()), context, told: Mutex::default() }
     }
 
     /// Gives channels without a live sequencer to one; those that have one stay.
@@ -40,7 +42,7 @@ impl Data {
     /// # Errors
     /// The first that failed; others were tried. Call again.
     pub async fn assign_channels(&self, call: &Call) -> Result<()> {
-        assign::channels(&self.context, call).await
+        assign::channels(&self.context, call, &self.told).await
     }
 
     /// Deletes objects that nobody needs any more.
@@ -101,7 +103,7 @@ impl DataCoord for Data {
     async fn routes(&self, _call: &Call) -> Result<Vec<Route>> {
         let assigned: Vec<model::Assignment> =
             self.context.view.read(|loaded| loaded.assignments.values().map(|found| found.value.clone()).collect());
-        let members = self.context.members.read();
+        let members = self.context.members();
         let routes = assigned.into_iter().filter_map(|assignment| {
             let member = members.data_nodes.iter().find(|member| member.node == assignment.node)?;
             let model::Assignment { channel, node, process } = assignment;

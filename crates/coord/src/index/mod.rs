@@ -55,7 +55,7 @@ impl Index {
                 }
             };
             for manifest in manifests {
-                for (segment, definition) in plan::missing(&manifest, &definitions, self.context.settings.indexed_rows_min) {
+                for (segment, definition) in plan::missing(&manifest, &definitions, self.context.settings().indexed_rows_min) {
                     match self.build(&manifest, segment, definition).await {
                         Ok(()) => built += 1,
                         Err(error) => {
@@ -73,7 +73,7 @@ impl Index {
 
     async fn build(&self, manifest: &Manifest, segment: SegmentId, definition: &IndexDefinition) -> Result<()> {
         let call = Call::within(&self.context.world, BUILD_MAX, "index build");
-        let member = self.context.members.read().index_nodes.first().cloned();
+        let member = self.context.members().index_nodes.first().cloned();
         let member = member.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, "no index node is there: service not ready"))?;
         let entry = manifest.segment(segment).expect("planned from this manifest").clone();
         let task = BuildTask { shard: manifest.shard, segment: entry, schema: manifest.schema.clone(), definition: definition.clone() };
@@ -147,7 +147,7 @@ impl IndexCoord for Index {
     async fn indexes(&self, _call: &Call, collection: CollectionId) -> Result<Vec<IndexStatus>> {
         let manifests = self.manifests(collection).await?;
         let failures = self.failures.lock().clone();
-        let minimum = self.context.settings.indexed_rows_min;
+        let minimum = self.context.settings().indexed_rows_min;
         Ok(self.known(collection).into_iter().map(|definition| plan::status(&manifests, definition, minimum, &failures)).collect())
     }
 }

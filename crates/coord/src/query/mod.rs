@@ -45,7 +45,7 @@ impl Query {
     /// The first shard that failed; others were tried. Call again.
     pub async fn reconcile(&self, call: &Call) -> Result<()> {
         let _turn = self.turn.lock().await;
-        let members = self.context.members.read().query_nodes.clone();
+        let members = self.context.members().query_nodes.clone();
         let wanted = self.wanted();
         let actual: BTreeMap<ShardId, (Member, ServeShard)> = {
             let served = self.served.lock();

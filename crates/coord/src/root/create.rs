@@ -55,7 +55,7 @@ pub fn check(context: &Context, database: &Database, request: &CreateCollection)
 }
 
 fn check_capacity(context: &Context, database: &Database, request: &CreateCollection) -> Result<()> {
-    let settings = &context.settings;
+    let settings = context.settings();
     let (all, here, capacity) = context.view.read(|loaded| {
         let live = || loaded.collections.values().map(|found| &found.value).filter(|c| !matches!(c.state, CollectionState::Dropping(_)));
         let here = live().filter(|collection| collection.database == database.id).count();
@@ -116,7 +116,7 @@ pub async fn begin(context: &Context, database: &Versioned<Database>, request: C
 }
 
 fn free_channels(context: &Context, count: usize) -> Vec<ChannelName> {
-    let settings = &context.settings;
+    let settings = context.settings();
     let all: Vec<ChannelName> = (0..settings.channels).map(|n| ChannelName::numbered(&settings.channel_prefix, n)).collect();
     let used = context.view.read(|loaded| {
         let mut used = BTreeMap::new();
@@ -154,8 +154,8 @@ pub async fn finish(context: &Context, call: &Call, id: CollectionId) -> Result<
 /// Adds a partition: no record is needed, rows name partitions by id.
 pub async fn partition(context: &Context, collection: &Versioned<Collection>, name: &str) -> Result<()> {
     let there = collection.value.partitions.len();
-    if there >= context.settings.partitions_max {
-        let (max, collection) = (context.settings.partitions_max, &collection.value.name);
+    if there >= context.settings().partitions_max {
+        let (max, collection) = (context.settings().partitions_max, &collection.value.name);
         return Err(Error::invalid(format!("partition number ({there}) exceeds max configuration ({max}), collection: {collection}")));
     }
     let begin = context.begin().await?;

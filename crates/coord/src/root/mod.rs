@@ -50,7 +50,7 @@ impl Root {
 
     /// Tells every proxy that what it holds of a collection is stale.
     async fn invalidate(&self, call: &Call, changed: &Changed) -> Result<()> {
-        let proxies = self.context.members.read().proxies.clone();
+        let proxies = self.context.members().proxies.clone();
         let told = proxies.iter().map(|member| async {
             let proxy = self.context.peers.proxy(&member.address)?;
             proxy.invalidate(call, changed).await

@@ -9,7 +9,7 @@ use types::id::FieldId;
 use crate::world::schema;
 
 /// Filters that use every part of the grammar on the fields of the fuzz target.
-const SEEDS: [&str; 24] = [
+pub const SEEDS: [&str; 24] = [
     "i == -9223372036854775808 or i in [1, -2, 3,] and not (a < 3)",
     "1 < a <= 5 || 5 > c >= 1 && d % 7 == 3",
     "f == 0.1 and g > 1e-3 or g < .5 or f >= 2.",

@@ -3,6 +3,9 @@
 //! `world` has the schemas and rows; `naive` is the reference that the random tests of `random` compare with.
 
 mod errors;
+mod fuzz;
+#[path = "../../../../tests/fuzzing.rs"]
+mod fuzzing;
 mod hostile;
 mod language;
 mod naive;

@@ -31,7 +31,7 @@ pub(crate) fn build(space: Space, rows: &dyn VectorRows, nlist: usize, params: S
 }
 
 /// From the list of each slot to the slots of each list, ascending.
-fn invert(assigned: &[u32], lists: usize) -> (Vec<u32>, Vec<u32>) {
+pub(super) fn invert(assigned: &[u32], lists: usize) -> (Vec<u32>, Vec<u32>) {
     let mut offsets = vec![0u32; lists + 1];
     for &list in assigned {
         offsets[list as usize + 1] += 1;
@@ -51,8 +51,9 @@ fn invert(assigned: &[u32], lists: usize) -> (Vec<u32>, Vec<u32>) {
 /// Bytes that a build takes at most beside the column.
 pub(crate) fn memory_bytes(vectors: u64, dim: u64, nlist: u64) -> u64 {
     let sample = vectors.min(nlist * SAMPLE_PER_CENTROID as u64);
-    // Sampled slots and their lists; all slots, their lists and the members; centroids, sums in f64, counts and offsets.
-    sample * 8 + vectors * 12 + nlist * (dim * 12 + 16)
+    // Sampled slots, their lists and the members of those; all slots, their lists and the members; centroids, sums in f64, and
+    // for each list counts, offsets, its place among the longest and its move.
+    sample * 12 + vectors * 12 + nlist * (dim * 12 + 80)
 }
 
 #[cfg(test)]

@@ -1,15 +1,26 @@
 //! k-means: centroids of a sample, and the nearest centroid of every vector.
 //!
-//! Deterministic on any number of threads: assignments are independent of each other, sums are made in one order.
+//! Lloyd's rounds from a random start. k-means++ (Arthur and Vassilvitskii, SODA 2007) is no better a start here: it favours
+//! outliers, and lists of few vectors leave long ones elsewhere, which a search pays for. Time is what a list's length costs times
+//! how often it is read, so long lists are split at the expense of short ones between rounds, as in balanced k-means for
+//! inverted files (Tavenard, Jégou and Amsaleg, "Balancing clusters to reduce response time variability", CBMI 2011; the move
+//! of a centroid is that of LBG with utilities, Patané and Russo 2001).
+//!
+//! Deterministic on any number of threads: assignments are independent of each other, sums are made in one order, and what is
+//! random comes from the seed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use base::cpu::CpuPool;
 use kernel::Neighbor;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::index::sample;
+use rand::{RngExt, SeedableRng};
 use types::Result;
 use types::index_params::Metric;
 
+use super::build::invert;
 use crate::build::{BuildContext, Progress};
 use crate::space::Space;
 use crate::vectors::VectorRows;
@@ -24,8 +35,12 @@ const JOB_VECTORS: usize = 256;
 const STEP_VECTORS: usize = 64 * JOB_VECTORS;
 /// Centroids that are compared with all vectors of a job before the next ones are: they stay in the second-level cache.
 const TILE_BYTES: usize = 128 << 10;
-/// A centroid that splits off another one moves by this part of itself, up in one dimension and down in the next.
-const SPLIT: f32 = 1.0 / 1024.0;
+/// Last rounds, in which only empty lists are given a new place: the others settle.
+const SETTLING_ROUNDS: usize = 2;
+/// A list longer than this many times the mean is split.
+const LONG: usize = 2;
+/// A list shorter than the mean divided by this gives its centroid up for a long one.
+const SHORT: usize = 2;
 
 /// The column to be clustered.
 #[derive(Clone, Copy)]
@@ -61,6 +76,7 @@ impl Clustered<'_> {
             let phase = Phase { progress: context.progress, from: size * round, of: work };
             let assigned = self.nearest(&centroids, &sampled, context.pool, phase)?;
             self.average(&mut centroids, &sampled, &assigned);
+            self.rebalance(&mut centroids, (&sampled, &assigned), round + SETTLING_ROUNDS < ROUNDS, &mut rng);
         }
         self.normalise(&mut centroids);
         let all: Vec<u32> = (0..vectors as u32).collect();
@@ -104,7 +120,7 @@ impl Clustered<'_> {
         best.into_iter().map(Neighbor::id).collect()
     }
 
-    /// Moves every centroid to the mean of its vectors; one without vectors splits the largest.
+    /// Moves every centroid to the mean of its vectors; one without vectors stays.
     fn average(&self, centroids: &mut [f32], slots: &[u32], assigned: &[u32]) {
         let dim = self.rows.dim();
         let mut sums = vec![0f64; centroids.len()];
@@ -122,7 +138,21 @@ impl Clustered<'_> {
                 *value = (sum / count as f64) as f32;
             }
         }
-        split_for_empty(centroids, &mut counts, dim);
+    }
+
+    /// Moves centroids of empty lists, and with `short` of short ones, onto some vector of a long list.
+    fn rebalance(&self, centroids: &mut [f32], (slots, assigned): (&[u32], &[u32]), short: bool, rng: &mut StdRng) {
+        let dim = self.rows.dim();
+        let lists = centroids.len() / dim;
+        let (offsets, members) = invert(assigned, lists);
+        let members = |list: usize| &members[offsets[list] as usize..offsets[list + 1] as usize];
+        for (list, donor) in moves((0..lists).map(|list| members(list).len()).collect(), short) {
+            let slot = slots[members(donor)[rng.random_range(0..members(donor).len())] as usize];
+            let weight = self.inverse_norms.map_or(1.0, |norms| norms[slot as usize]);
+            for (value, row) in centroids[list * dim..][..dim].iter_mut().zip(self.rows.vector(slot)) {
+                *value = row * weight;
+            }
+        }
     }
 
     fn normalise(&self, centroids: &mut [f32]) {
@@ -136,23 +166,42 @@ impl Clustered<'_> {
     }
 }
 
-fn split_for_empty(centroids: &mut [f32], counts: &mut [usize], dim: usize) {
-    for empty in 0..counts.len() {
-        if counts[empty] > 0 {
-            continue;
+/// Which lists give their centroids to which: the shortest to the longest, which is then taken for half as long.
+fn moves(lengths: Vec<usize>, short: bool) -> Vec<(usize, usize)> {
+    let mean = lengths.iter().sum::<usize>() / lengths.len();
+    let mut givers: Vec<usize> = (0..lengths.len()).filter(|&list| lengths[list] == 0 || short && lengths[list] * SHORT < mean).collect();
+    givers.sort_by_key(|&list| (lengths[list], list));
+    let mut longest: BinaryHeap<(usize, Reverse<usize>)> =
+        lengths.iter().enumerate().map(|(list, &length)| (length, Reverse(list))).collect();
+    let mut moved = Vec::new();
+    for giver in givers {
+        let Some((length, Reverse(donor))) = longest.pop() else { break };
+        // An empty list takes from whatever can be split; giving up vectors pays only for a list that is too long.
+        if length < 2 || (lengths[giver] > 0 && length <= LONG * mean) {
+            break;
         }
-        // The first of the largest, so that the choice is the same everywhere.
-        let largest = (0..counts.len()).max_by_key(|&i| (counts[i], std::cmp::Reverse(i)));
-        let Some(donor) = largest.filter(|&donor| counts[donor] > 1) else {
-            return;
+        moved.push((giver, donor));
+        longest.push((length / 2, Reverse(donor)));
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_lists_give_their_centroids_to_long_ones() {
+        let check = |lengths: &[usize], short, expected: &[(usize, usize)]| {
+            assert_eq!(moves(lengths.to_vec(), short), expected, "{lengths:?} {short}");
         };
-        for d in 0..dim {
-            let value = centroids[donor * dim + d];
-            let move_by = if d % 2 == 0 { SPLIT } else { -SPLIT } * value;
-            centroids[empty * dim + d] = value + move_by;
-            centroids[donor * dim + d] = value - move_by;
-        }
-        counts[empty] = counts[donor] / 2;
-        counts[donor] -= counts[empty];
+        check(&[10, 10, 10], true, &[]);
+        check(&[0, 40, 0, 39], false, &[(0, 1), (2, 3)]);
+        check(&[0, 100, 0, 20], false, &[(0, 1), (2, 1)]);
+        check(&[4, 30, 9, 9], true, &[(0, 1)]);
+        check(&[4, 30, 9, 9], false, &[]);
+        check(&[7, 30, 8, 7], true, &[]);
+        check(&[1, 1, 0, 1], true, &[]);
+        check(&[0], true, &[]);
     }
 }

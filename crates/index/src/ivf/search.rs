@@ -40,12 +40,8 @@ impl VectorIndex for Ivf {
         let mut lists = NearestLists::rank(self, query, found);
         let mut stats = SearchStats { distances: self.lists() as u64, hops: 0, strategy: Strategy::Probe };
         top.reset(options.k);
-        // Lists without a match do not count, and as many matches are compared as there would be if the filter had nothing to
-        // do with the vectors: one that has may leave little in the nearest lists. And a result is never short.
         let nprobe = options.params.nprobe;
-        let admitted = self.opened.admitted(options).min(self.opened.description.vectors);
-        let selective = admitted < self.opened.description.vectors / 2;
-        let enough = if selective { (admitted * nprobe.min(self.lists())).div_ceil(self.lists()) as u64 } else { 0 };
+        let enough = self.enough(options);
         let (mut matching_lists, mut compared) = (0, 0);
         while let Some(list) = lists.next(nprobe) {
             if matching_lists >= nprobe && compared >= enough && top.len() >= options.k {
@@ -84,22 +80,31 @@ impl VectorIndex for Ivf {
         let Scratch { top, found, .. } = scratch;
         let mut lists = NearestLists::rank(self, query, found);
         top.reset(options.k);
-        let mut empty = 0;
-        while let Some(list) = lists.next(options.params.nprobe) {
-            if stats.hops >= options.params.nprobe as u64 && empty > options.params.max_empty_result_buckets {
+        let (nprobe, enough) = (options.params.nprobe, self.enough(options));
+        let (mut matching_lists, mut compared, mut empty) = (0, 0, 0);
+        while let Some(list) = lists.next(nprobe) {
+            if matching_lists >= nprobe && compared >= enough && empty > options.params.max_empty_result_buckets {
                 break;
             }
             let mut any = false;
-            stats.distances += self.read_list(list, rows, &scorer, |slots, distances| {
+            let read = self.read_list(list, rows, &scorer, |slots, distances| {
                 for (&slot, &distance) in slots.iter().zip(distances).filter(|(_, distance)| range.contains(**distance)) {
                     any = true;
                     top.offer(Neighbor::new(distance, slot));
                 }
             });
-            empty = if any { 0 } else { empty + 1 };
+            // A list of which the filter left nothing says nothing about the range.
+            empty = match (any, read) {
+                (true, _) => 0,
+                (false, 0) => empty,
+                (false, _) => empty + 1,
+            };
+            matching_lists += usize::from(read > 0);
+            compared += read;
             stats.hops += 1;
             options.check_cancelled()?;
         }
+        stats.distances += compared;
         opened::append(top.sorted(), rows, hits);
         Ok(stats)
     }
@@ -118,12 +123,26 @@ impl Ivf {
         self.offsets.len() - 1
     }
 
+    /// Rows that a search compares with at least. Lists without a match do not count as read, so `nprobe` lists with matches are;
+    /// that is enough where the filter has nothing to do with the vectors. One that has may leave the matches far from the query,
+    /// where all lists are about as far away and their order says little: then more rows must be compared than lie in as many
+    /// lists on average. Taken is the geometric mean of those and of what the same search without a filter compares with.
+    fn enough(&self, options: &SearchOptions<'_>) -> u64 {
+        let (lists, vectors) = (self.lists(), self.opened.description.vectors);
+        let admitted = self.opened.admitted(options).min(vectors);
+        if admitted >= vectors / 2 {
+            return 0;
+        }
+        let root = (admitted as f64 * vectors as f64).sqrt();
+        (root * options.params.nprobe.min(lists) as f64 / lists as f64).ceil() as u64
+    }
+
     /// Whether comparing with every matching row takes no more than ranking the lists and reading `nprobe` of them.
     fn scan_is_cheaper(&self, options: &SearchOptions<'_>) -> bool {
         let (lists, vectors) = (self.lists(), self.opened.description.vectors);
         let admitted = self.opened.admitted(options).min(vectors);
         let probed = |rows: usize| (rows as u64 * options.params.nprobe.min(lists) as u64 / lists.max(1) as u64) as usize;
-        let probing = lists + probed(admitted) + probed(vectors) / TESTS_PER_DISTANCE;
+        let probing = lists + probed(admitted).max(self.enough(options) as usize) + probed(vectors) / TESTS_PER_DISTANCE;
         admitted <= options.k.max(SCANNED_ROWS) || admitted <= probing
     }
 
@@ -230,13 +249,16 @@ impl Cursor for IvfCursor {
             State::Probe(probing) => {
                 stats.strategy = Strategy::Probe;
                 let rows = index.opened.rows(options);
-                while stats.hops < *nprobe as u64 || probing.pending.len() < options.k {
+                let mut matching_lists = 0;
+                while matching_lists < *nprobe || probing.pending.len() < options.k {
                     let Some(list) = probing.unread.pop() else { break };
                     stats.hops += 1;
-                    stats.distances += index.read_list(list, rows, &scorer, |slots, distances| {
+                    let read = index.read_list(list, rows, &scorer, |slots, distances| {
                         let read = slots.iter().zip(distances);
                         probing.pending.extend(read.map(|(&slot, &distance)| Reverse(Neighbor::new(distance, slot))));
                     });
+                    matching_lists += usize::from(read > 0);
+                    stats.distances += read;
                     check_cancelled(options.cancelled)?;
                 }
                 for Reverse(neighbor) in std::iter::from_fn(|| probing.pending.pop()).take(options.k) {

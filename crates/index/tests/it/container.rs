@@ -14,6 +14,7 @@ use types::index_params::Metric;
 use types::{Code, Result};
 
 use crate::data::*;
+use crate::fuzzing;
 
 fn blob(bytes: &[u8]) -> MemoryBlob {
     MemoryBlob::new("segment/7/hnsw", Bytes::copy_from_slice(bytes))
@@ -174,6 +175,19 @@ fn damaged_files_do_no_harm() {
         }
     }
     assert!(opened > 300 && refused > 300, "both kinds of damage occur: {opened} opened, {refused} refused");
+}
+
+/// As above, for as long as asked; every second input has its checksums made right.
+#[test]
+fn fuzz_index() {
+    let valid: Vec<Vec<u8>> = KINDS.iter().map(|kind| small(*kind, if *kind == IndexKind::IvfFlat { 2_500 } else { 300 })).collect();
+    fuzzing::fuzz("index", 1_000, &valid, |bytes| {
+        let mut bytes = bytes.to_vec();
+        if bytes.len() >= 128 && bytes.len() % 2 == 0 {
+            reseal(&mut bytes);
+        }
+        fuzz_open(&bytes);
+    });
 }
 
 #[test]

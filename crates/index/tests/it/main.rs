@@ -4,6 +4,8 @@ mod container;
 mod cursor;
 mod data;
 mod edges;
+#[path = "../../../../tests/fuzzing.rs"]
+mod fuzzing;
 mod growing;
 mod params;
 mod range;

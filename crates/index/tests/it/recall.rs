@@ -1,5 +1,6 @@
 //! Recall floors for every index type, metric and share of admitted rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use index::params::{IndexKind, SearchParams};
@@ -78,9 +79,47 @@ fn a_filter_that_follows_the_vectors() {
         let subject = Subject { kind, metric: Metric::L2, index: &index, rows: &rows, queries: &queries };
         for bound in [1.0f32, 2.0, 3.0] {
             let filter = Bitset::from_fn(12_000, |row| column.values[row * 16] > bound);
-            check(&subject, 10, Some(&filter), &params_of(kind, 10), 0.85);
+            check(&subject, 10, Some(&filter), &params_of(kind, 10), 0.9);
         }
     }
+}
+
+#[test]
+fn answers_are_never_short_where_only_the_farthest_rows_match() {
+    let column = Column::clustered(12_000, 16, SEED + 5);
+    let rows = column.rows();
+    let query = &column.queries(1, SEED + 5)[0];
+    let all = exact(Metric::L2, &rows, Ask { query, k: usize::MAX, filter: None });
+    let farthest: BTreeSet<u32> = all[9_000..].iter().map(|hit| hit.row).collect();
+    let filter = Bitset::from_fn(12_000, |row| farthest.contains(&(row as u32)));
+    let least = SearchParams { ef: 1, nprobe: 1, max_empty_result_buckets: 0 };
+    for kind in KINDS {
+        let index = built(kind, Metric::L2, &rows);
+        for k in [1, 10, 500, 2_999] {
+            let ask = Ask { query, k, filter: Some(&filter) };
+            let (hits, stats) = found(&index, &rows, ask, &least);
+            check_sound(&hits, Metric::L2, &rows, ask, &format!("{} k {k}", kind.name()));
+            assert!(kind != IndexKind::IvfFlat || k > 500 || stats.strategy == Strategy::Probe, "{k}: {stats:?}");
+        }
+    }
+}
+
+#[test]
+fn lists_are_balanced_so_that_probes_cost_little() {
+    // Random centroids and ten plain rounds compared with 1,120 vectors on average for a recall of 0.998.
+    let (mut recalled, mut compared) = (0.0, 0);
+    for seed in SEED..SEED + 3 {
+        let column = Column::clustered(12_000, 16, seed);
+        let rows = column.rows();
+        let index = built(IndexKind::IvfFlat, Metric::L2, &rows);
+        for query in &column.queries(QUERIES, seed) {
+            let ask = Ask { query, k: 10, filter: None };
+            let (hits, stats) = found(&index, &rows, ask, &params_of(IndexKind::IvfFlat, 10));
+            recalled += recall(&hits, &exact(Metric::L2, &rows, ask)) / (3 * QUERIES) as f64;
+            compared += stats.distances / (3 * QUERIES) as u64;
+        }
+    }
+    assert!(recalled >= 0.99 && compared <= 1_060, "recall {recalled} for {compared} distances, seed {SEED}");
 }
 
 #[test]

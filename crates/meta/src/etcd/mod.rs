@@ -6,7 +6,7 @@
 //!
 //! Not here: a stream that keeps a lease alive (each [`Meta::keep_alive`] is a stream of one message: nothing to reconnect), elections.
 //!
-//! Invariants: a key outside of the prefix is never named; time-outs are this module's own, as a stream's headers may come and its
+//! Invariants: a key outside of the prefix is never named, but for the count of [`EtcdMeta::count_beside`]; time-outs are this module's own, as a stream's headers may come and its
 //! messages not.
 
 mod connection;
@@ -80,6 +80,8 @@ pub struct EtcdMeta {
 
 struct Shared {
     world: World,
+    /// `<rootPath>/`, where others have keys too.
+    root: Vec<u8>,
     prefix: Vec<u8>,
     request_timeout: Duration,
     connection: Connection,
@@ -91,15 +93,31 @@ impl EtcdMeta {
     /// # Errors
     /// [`MetaError::Damaged`] if there is no endpoint or a certificate can't be read.
     pub fn new(world: &World, options: EtcdOptions) -> Result<Self, MetaError> {
-        let prefix = format!("{}/elanus/", options.root_path.trim_matches('/')).trim_start_matches('/').as_bytes().to_vec();
+        let root = format!("{}/", options.root_path.trim_matches('/')).trim_start_matches('/').as_bytes().to_vec();
+        let prefix = [&root[..], b"elanus/"].concat();
         let request_timeout = options.request_timeout;
         let connection = Connection::new(world.clock.clone(), options)?;
-        Ok(Self { shared: Arc::new(Shared { world: world.clone(), prefix, request_timeout, connection }) })
+        Ok(Self { shared: Arc::new(Shared { world: world.clone(), root, prefix, request_timeout, connection }) })
     }
 
     /// Succeeds when the cluster answers: for start-up, which names what it waits for.
     pub async fn ping(&self) -> Result<(), MetaError> {
         self.get(b"ping").await.map(drop)
+    }
+
+    /// How many keys others have below `<rootPath>/<part>/`: to name at start what Milvus left there. None of them is read.
+    ///
+    /// # Errors
+    /// [`MetaError::Unavailable`]; also where the user may not see those keys.
+    pub async fn count_beside(&self, part: &str) -> Result<u64, MetaError> {
+        let start = [&self.shared.root[..], part.as_bytes(), b"/"].concat();
+        let options = GetOptions::new().with_range(end_of(&start)).with_count_only();
+        let count = |client: etcd_client::Client| {
+            let (start, options) = (start.clone(), options.clone());
+            async move { client.kv_client().get(start, Some(options)).await }
+        };
+        let answer = self.shared.connection.read(self.shared.request_timeout, count).await?;
+        Ok(u64::try_from(answer.count()).unwrap_or(0))
     }
 }
 

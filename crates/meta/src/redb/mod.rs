@@ -23,9 +23,10 @@ use async_trait::async_trait;
 use base::World;
 use base::disk::Lock;
 use base::task::Task;
+use base::watch;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 use types::{Code, Error};
 
 use crate::change_log::ChangeLog;

@@ -19,7 +19,7 @@ use types::record::Epoch;
 use types::schema::Schema;
 use types::time::Timestamp;
 
-const GOLDEN: &str = include_str!("../golden/catalog-v1.txt");
+pub const GOLDEN: &str = include_str!("../golden/catalog-v1.txt");
 
 fn golden() -> BTreeMap<&'static str, &'static str> {
     let lines: BTreeMap<_, _> = GOLDEN.lines().map(|line| line.split_once(' ').expect("a key and a value")).collect();

@@ -3,6 +3,9 @@
 mod catalog;
 mod decorators;
 mod etcd;
+mod fuzz;
+#[path = "../../../../tests/fuzzing.rs"]
+mod fuzzing;
 mod golden;
 mod leaders;
 mod memory;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::task::{Task, Tasks};
+use base::watch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 /// What becomes of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]

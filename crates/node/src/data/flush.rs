@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use base::metrics::{Counter, Metrics, milvus};
 use role::data::{FlushEdit, ManifestEdit};
 use segment::FlushSet;
 use store::delete_file;
@@ -16,6 +17,30 @@ use types::time::Timestamp;
 use types::{Code, Error, Result};
 
 use super::{DataNodeRole, sequencing};
+use crate::channel::Channel;
+
+/// What a data node counts of its flushes.
+pub(super) struct FlushFigures {
+    total: Counter,
+    success: Counter,
+    fail: Counter,
+    bytes: Counter,
+}
+
+impl FlushFigures {
+    /// Under the process's node id.
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let (node, flushes) = (metrics.node(), metrics.family(&milvus::DATANODE_FLUSH_REQ_COUNT));
+        let flushes = |status| flushes.with([node, status]);
+        let bytes = metrics.family(&milvus::DATANODE_FLUSHED_DATA_SIZE).with([node, "streaming", "L1"]);
+        Self { total: flushes("total"), success: flushes("success"), fail: flushes("fail"), bytes }
+    }
+
+    fn ended<T>(&self, result: &Result<T>) {
+        self.total.inc();
+        if result.is_ok() { self.success.inc() } else { self.fail.inc() }
+    }
+}
 
 /// Flushes a shard as of now; returns the clock up to which manifests hold everything.
 pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp> {
@@ -26,32 +51,49 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
     let call = node.own_call("flush");
     sequencing::confirm_new_shards(node, &call, &channel).await?;
     let (set, clock) = channel.begin_flush(id)?;
-    let Some(set) = set else { return Ok(clock) };
+    let Some(mut set) = set else { return Ok(clock) };
+    if node.parts.planted.flush_forgets_deletes {
+        set.deletes.clear();
+    }
     let rows = set.rows();
+    let written = commit(node, &channel, set).await;
+    node.figures.ended(&written);
+    written?;
+    tracing::info!(shard = %id, rows, "flushed");
+    Ok(clock)
+}
+
+/// Writes what there is, moves the manifest, and has this process go over to it.
+async fn commit(node: &DataNodeRole, channel: &Channel, set: FlushSet) -> Result<()> {
+    let (id, call) = (set.id, node.own_call("flush"));
     let edit = write(node, set).await?;
     let dropped = edit.state == store::manifest::ShardState::Dropped;
     let edited = node.parts.coordinator.edit_manifest(&call, id, ManifestEdit::Flush(Box::new(edit))).await;
     if let Err(error) = edited {
         // The manifest may be ahead of the shard, where going over to it failed: then the next try starts from there.
-        node.parts.refresher.refresh(&call, &channel, id).await?;
+        node.parts.refresher.refresh(&call, channel, id).await?;
         return Err(error);
     }
     if dropped {
         channel.remove(id);
         node.turns.lock().remove(&id);
     } else {
-        node.parts.refresher.refresh(&call, &channel, id).await?;
+        node.parts.refresher.refresh(&call, channel, id).await?;
     }
-    tracing::info!(shard = %id, rows, "flushed");
-    Ok(clock)
+    Ok(())
 }
 
 async fn write(node: &DataNodeRole, set: FlushSet) -> Result<FlushEdit> {
     let store = node.parts.opener.store();
-    let segment_id = SegmentId(node.parts.root.allocate_ids(&node.own_call("segment id"), 1).await?.start);
-    let attempt = AttemptId::draw(&node.parts.world.random);
+    let mut segment_id = SegmentId(node.parts.root.allocate_ids(&node.own_call("segment id"), 1).await?.start);
+    let mut attempt = AttemptId::draw(&node.parts.world.random);
+    if node.parts.planted.reused_name {
+        segment_id = SegmentId(1_000_000 + set.from.number as i64);
+        attempt = AttemptId(u128::from(set.from.number));
+    }
     let encoded = node.parts.world.cpu.run(move || encode(set, segment_id, attempt)).await?;
     for (name, bytes) in encoded.objects {
+        node.figures.bytes.add(bytes.len() as u64);
         store.put(&name, bytes).await.map_err(StoreError::into_error)?;
     }
     Ok(encoded.edit)

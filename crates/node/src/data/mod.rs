@@ -10,17 +10,17 @@ mod stream;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
+use base::config::Current;
 use parking_lot::Mutex;
 use role::Call;
-use role::data::{DataCoord, DataNode, Placed, WriteStream};
+use role::data::{DataCoord, DataNode, LogEnd, Placed, WriteStream};
 use types::id::{ChannelName, PartitionId, ShardId, WriterId};
-use types::position::Position;
 use types::record::Control;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
@@ -29,7 +29,9 @@ use wal::reader::Acknowledged;
 use wal::writer::{Phase, Sequencer, Stopped};
 
 use crate::channel::Channels;
+use crate::follow::Followers;
 use crate::opener::Opener;
+use crate::planted::Planted;
 use crate::refresh::Refresher;
 
 pub use upkeep::Limits;
@@ -54,13 +56,20 @@ pub struct Parts {
     pub opener: Opener,
     /// Takes shards over to new manifests.
     pub refresher: Arc<Refresher>,
-    /// When to flush.
+    /// Reads channels that are sequenced elsewhere.
+    pub followers: Arc<Followers>,
+    /// When to flush, to begin with.
     pub limits: Limits,
+    /// Bugs of simulations.
+    #[doc(hidden)]
+    pub planted: Planted,
 }
 
 /// The data node of a process.
 pub struct DataNodeRole {
     parts: Parts,
+    /// For tasks that outlive a call.
+    own: Weak<DataNodeRole>,
     sequencers: Mutex<BTreeMap<ChannelName, Assigned>>,
     /// A flush of one shard at a time.
     turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
@@ -68,6 +77,8 @@ pub struct DataNodeRole {
     log_bytes: Arc<AtomicU64>,
     /// Shards whose quarantined records could be applied at the start, with the objects that hold them.
     restored: Mutex<quarantine::Copies>,
+    figures: flush::FlushFigures,
+    limits: Current<Limits>,
 }
 
 #[derive(Clone)]
@@ -79,15 +90,31 @@ struct Assigned {
 impl DataNodeRole {
     /// A node without channels, and its upkeep.
     pub fn start(parts: Parts) -> Arc<Self> {
-        let role = Arc::new(Self {
+        let figures = flush::FlushFigures::new(&parts.world.metrics);
+        let limits = Current::new(parts.limits);
+        let role = Arc::new_cyclic(|own| Self {
             parts,
+            own: own.clone(),
             sequencers: Mutex::default(),
             turns: Mutex::default(),
             log_bytes: Arc::default(),
             restored: Mutex::default(),
+            figures,
+            limits,
         });
         role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
         role
+    }
+
+    /// Flushes by other sizes from the next look on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+    }
+
+    /// The number of the last record of each channel that is acknowledged; channels whose sequencer doesn't serve are left out.
+    pub fn acknowledged(&self) -> Vec<(ChannelName, u64)> {
+        let sequencers = self.sequencers.lock();
+        sequencers.iter().filter_map(|(name, assigned)| Some((name.clone(), assigned.sequencer.acknowledged().ok()?.number))).collect()
     }
 
     fn sequencer(&self, channel: &ChannelName) -> Result<Sequencer> {
@@ -172,7 +199,7 @@ impl DataNode for DataNodeRole {
         Ok(Placed { position: receipt.position, epoch: receipt.epoch, number: receipt.number, timestamp: receipt.timestamp })
     }
 
-    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<Position> {
+    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<LogEnd> {
         let sequencer = self.sequencer(channel)?;
         // The process that sequences alone has applied what it acknowledged; others prove by an append that they still sequence.
         let acknowledged: Acknowledged = if self.parts.limits.alone {
@@ -181,7 +208,8 @@ impl DataNode for DataNodeRole {
         } else {
             call.bound("a barrier", async { sequencer.barrier().await.map_err(|error| error.to_error()) }).await?
         };
-        Ok(acknowledged.position)
+        let Acknowledged { position, epoch, number, clock } = acknowledged;
+        Ok(LogEnd { position, epoch, number, clock })
     }
 
     async fn advance_clock(&self, call: &Call, channel: &ChannelName, timestamp: Timestamp) -> Result<()> {
@@ -194,7 +222,8 @@ impl DataNode for DataNodeRole {
     }
 
     async fn assign(&self, call: &Call, channel: &ChannelName, process: u64) -> Result<()> {
-        let assigned = sequencing::assign(self, call, channel, process).await;
+        let own = self.own.upgrade().ok_or_else(|| Error::internal("a data node is called while it goes"))?;
+        let assigned = sequencing::assign(&own, call, channel, process).await;
         if let Err(error) = &assigned {
             tracing::error!(%channel, %error, "a channel can't be taken up, the collections on it are out of service");
             self.parts.channels.fail(channel, process, error.clone());

@@ -25,7 +25,7 @@ use wal::reader::assemble::Assembler;
 use wal::reader::{ReaderState, RecordReader, Step};
 use wal::{LogError, Span};
 
-use super::{DataNodeRole, flush, sequencing};
+use super::{DataNodeRole, flush};
 use crate::channel::Channel;
 use crate::opener::is_damage;
 
@@ -139,7 +139,7 @@ pub(super) async fn copy(node: &DataNodeRole, call: &Call, name: &ChannelName, c
     let sequencer = node.sequencer(name)?;
     call.bound("the log's end", async { sequencer.serving().await.map_err(|why| super::stopped(name, &why)) }).await?;
     let through = channel.progress().borrow().position;
-    let start = sequencing::starting_point(node, call, name).await?;
+    let start = node.parts.followers.starting_point(call, name).await?;
     let failed = |error: LogError| error.to_error(name);
     let mut reader = node.parts.log.reader(name, start.position).await.map_err(failed)?;
     let mut copying =

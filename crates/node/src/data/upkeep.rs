@@ -1,13 +1,15 @@
 //! When to flush and to write checkpoints: by bytes, never by age (`log.md` §2), so that an idle node does nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use role::data::CheckpointPointer;
 use types::id::{ChannelName, ShardId};
 use types::{Code, Error, Result};
 use wal::checkpoint as stored;
+
+use crate::channel::Source;
 
 use super::{DataNodeRole, flush, quarantine, sequencing};
 
@@ -35,7 +37,7 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
         let Some(alive) = node.upgrade() else { return };
         let mut moved = alive.parts.channels.all().iter().map(|channel| channel.progress()).collect::<Vec<_>>();
         look(&alive).await;
-        let (clock, pause) = (alive.parts.world.clock.clone(), alive.parts.limits.pause);
+        let (clock, pause) = (alive.parts.world.clock.clone(), alive.limits.get().pause);
         let tasks = alive.parts.world.tasks.clone();
         let broken = !alive.parts.channels.failed().is_empty();
         drop(alive);
@@ -55,7 +57,7 @@ pub(super) async fn run(node: Weak<DataNodeRole>) {
     }
 }
 
-async fn look(node: &DataNodeRole) {
+async fn look(node: &Arc<DataNodeRole>) {
     take_up_failed(node).await;
     quarantine::settle_restored(node).await;
     for shard in due(node) {
@@ -64,6 +66,9 @@ async fn look(node: &DataNodeRole) {
         }
     }
     for channel in node.parts.channels.all() {
+        if channel.source() == Source::Tailer {
+            continue;
+        }
         if let Err(error) = quarantine::copy(node, &node.own_call("quarantine"), channel.name(), &channel).await {
             tracing::warn!(channel = %channel.name(), %error, "quarantined records can't be copied yet, their log can't be cut");
         }
@@ -74,7 +79,7 @@ async fn look(node: &DataNodeRole) {
 }
 
 /// Tries again to take up channels that couldn't be: what is damaged may have been put back.
-async fn take_up_failed(node: &DataNodeRole) {
+async fn take_up_failed(node: &Arc<DataNodeRole>) {
     for (name, process) in node.parts.channels.failed() {
         match sequencing::assign(node, &node.own_call("assign"), &name, process).await {
             Ok(()) => tracing::info!(channel = %name, "a channel could be taken up at last"),
@@ -85,7 +90,7 @@ async fn take_up_failed(node: &DataNodeRole) {
 
 /// Shards to flush now: large ones, those that hold back much log, and the largest while all together are too large.
 fn due(node: &DataNodeRole) -> BTreeSet<ShardId> {
-    let limits = &node.parts.limits;
+    let limits = &*node.limits.get();
     let mut due = BTreeSet::new();
     let mut small: Vec<(usize, ShardId)> = Vec::new();
     for channel in node.parts.channels.all() {
@@ -124,6 +129,10 @@ pub(super) async fn checkpoint(node: &DataNodeRole, name: &ChannelName) -> Resul
     let pointer = stored::write(&node.parts.world, &**node.parts.opener.store(), name, &state).await?;
     let pointer = CheckpointPointer { name: pointer.name, length: pointer.length, checksum: pointer.checksum, position, process };
     node.parts.coordinator.commit_checkpoint(&call, name, pointer).await?;
-    let cut = node.parts.log.truncate(name, position).await;
+    let cut = match node.parts.planted.early_truncation {
+        true => sequencer.acknowledged().map_or(position, |acknowledged| acknowledged.position),
+        false => position,
+    };
+    let cut = node.parts.log.truncate(name, cut).await;
     cut.map_err(|error| Error::new(Code::IO_FAILED, format!("the log of {name} can't be cut below {position}: {error:?}: IO failed")))
 }

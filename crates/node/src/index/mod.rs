@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base::World;
 use base::cpu::CpuPool;
+use base::metrics::{Counter, Histogram, Metrics, milvus};
 use index::params::BuildParams;
 use index::{BuildContext, Progress, SliceRows, build};
 use role::Call;
@@ -24,18 +25,39 @@ pub struct IndexNodeRole {
     world: World,
     opener: Opener,
     pool: CpuPool,
+    figures: BuildFigures,
+}
+
+/// What an index node counts of its builds.
+struct BuildFigures {
+    success: Counter,
+    fail: Counter,
+    whole: Histogram,
+    computing: Histogram,
+    saving: Histogram,
+}
+
+impl BuildFigures {
+    fn new(metrics: &Metrics) -> Self {
+        let (node, tasks) = (metrics.node(), metrics.family(&milvus::INDEXNODE_INDEX_TASK_COUNT));
+        Self {
+            success: tasks.with([node, "success"]),
+            fail: tasks.with([node, "fail"]),
+            whole: metrics.family(&milvus::INDEXNODE_BUILD_INDEX_LATENCY).with([node]),
+            computing: metrics.family(&milvus::INDEXNODE_KNOWHERE_BUILD_INDEX_LATENCY).with([node]),
+            saving: metrics.family(&milvus::INDEXNODE_SAVE_INDEX_LATENCY).with([node]),
+        }
+    }
 }
 
 impl IndexNodeRole {
     /// Builds on `pool`, which is not the one that searches run on.
     pub fn new(world: &World, opener: Opener, pool: CpuPool) -> Self {
-        Self { world: world.clone(), opener, pool }
+        Self { world: world.clone(), opener, pool, figures: BuildFigures::new(&world.metrics) }
     }
-}
 
-#[async_trait]
-impl IndexNode for IndexNodeRole {
-    async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
+    async fn build_one(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
+        let clock = &self.world.clock;
         let BuildTask { shard, segment, schema, definition } = task;
         let (index, field) = (definition.id, definition.field);
         let name = name::index_file(shard.collection, segment.id, index, AttemptId::draw(&self.world.random));
@@ -48,11 +70,30 @@ impl IndexNode for IndexNodeRole {
         // The same segment and definition give the same index, whoever builds it.
         let seed = segment.id.0 as u64 ^ (index.0 as u64).rotate_left(32);
         let built = self.pool.run(move || build_container(&reader, &definition, &BuildContext { pool: &pool, seed, progress: &progress }));
+        let began = clock.now();
         let container = call.bound("an index build", built_within(built)).await?;
+        self.figures.computing.observe_duration(clock.now() - began);
         drop(guard);
         let object = ObjectRef::of(name, &container);
+        let began = clock.now();
         self.opener.store().put(&object.name, container.into()).await.map_err(StoreError::into_error)?;
+        self.figures.saving.observe_duration(clock.now() - began);
         Ok(IndexFile { index, field, object })
+    }
+}
+
+#[async_trait]
+impl IndexNode for IndexNodeRole {
+    async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
+        let began = self.world.clock.now();
+        let built = self.build_one(call, task).await;
+        if built.is_ok() {
+            self.figures.success.inc()
+        } else {
+            self.figures.fail.inc()
+        }
+        self.figures.whole.observe_duration(self.world.clock.now() - began);
+        built
     }
 }
 

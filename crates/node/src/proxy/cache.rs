@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
+use base::metrics::{Counter, Histogram, milvus};
 use foldhash::HashMap;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -27,6 +28,9 @@ const ENTRIES_MAX: usize = 16_384;
 /// How long a fetch that several callers share may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(10);
 
+/// What metrics call the cache.
+const NAME: &str = "CollectionInfo";
+
 type Fetched = Result<Arc<Collection>>;
 
 /// The definitions.
@@ -34,6 +38,9 @@ pub struct Cache {
     world: World,
     root: Arc<dyn RootCoord>,
     inner: Mutex<Inner>,
+    hits: Counter,
+    misses: Counter,
+    filling: Histogram,
 }
 
 #[derive(Default)]
@@ -55,7 +62,12 @@ struct Fetch {
 impl Cache {
     /// An empty cache before rootcoord.
     pub fn new(world: World, root: Arc<dyn RootCoord>) -> Self {
-        Self { world, root, inner: Mutex::default() }
+        let node = world.metrics.node();
+        let looked = world.metrics.family(&milvus::PROXY_CACHE_HIT_COUNT);
+        let hits = looked.with([node, NAME, "hit"]);
+        let misses = looked.with([node, NAME, "miss"]);
+        let filling = world.metrics.family(&milvus::PROXY_CACHE_UPDATE_LATENCY).with([node, NAME]);
+        Self { world, root, inner: Mutex::default(), hits, misses, filling }
     }
 
     /// A collection's definition.
@@ -66,14 +78,18 @@ impl Cache {
         let (generation, fetch) = {
             let mut inner = self.inner.lock();
             if let Some(known) = inner.known.get(which) {
+                self.hits.inc();
                 return Ok(known.clone());
             }
+            self.misses.inc();
             let now = self.world.clock.now();
             inner.fetches.retain(|_, fetch| fetch.deadline > now);
             let fetch = inner.fetches.entry(which.clone()).or_insert_with(|| self.fetch(which.clone())).clone();
             (inner.generation, fetch)
         };
+        let began = self.world.clock.now();
         let fetched = call.bound("reading a collection's definition", fetch.result.clone()).await;
+        self.filling.observe_duration(self.world.clock.now() - began);
         let mut inner = self.inner.lock();
         if inner.fetches.get(which).is_some_and(|current| current.result.ptr_eq(&fetch.result)) && fetch.result.peek().is_some() {
             inner.fetches.remove(which);

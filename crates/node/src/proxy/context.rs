@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::World;
+use parking_lot::Mutex;
 use role::Call;
 use tonic::metadata::MetadataMap;
 
@@ -11,6 +12,23 @@ use tonic::metadata::MetadataMap;
 pub const DEFAULT_DATABASE: &str = "default";
 /// The longest timeout that a client gets, whatever it asks for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// What a read or a write amounts to, as far as its request came: for whoever observes it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Figures {
+    /// Bytes of the request.
+    pub received_bytes: u64,
+    /// Bytes of the answer.
+    pub sent_bytes: u64,
+    /// Query vectors of a search; 1 for a query.
+    pub queries: u64,
+    /// Rows that were inserted or upserted, or that a delete counts.
+    pub rows: u64,
+    /// How long shards took: to answer a read, to hold a write in the log.
+    pub shards: Duration,
+    /// How long it took to merge their answers.
+    pub merging: Duration,
+}
 
 /// The circumstances of one request.
 #[derive(Clone, Debug)]
@@ -21,6 +39,7 @@ pub struct Context {
     database: String,
     /// The first collection that the request named, for whoever observes it. Clones share it.
     named: Arc<OnceLock<(String, String)>>,
+    figures: Arc<Mutex<Figures>>,
 }
 
 impl Context {
@@ -30,7 +49,12 @@ impl Context {
         let asked = text("grpc-timeout");
         let timeout = parse_timeout(asked).unwrap_or(timeout).min(TIMEOUT_MAX);
         let request = [text("client-request-id"), text("client_request_id")].into_iter().find(|id| !id.is_empty());
-        Self { call: Call::within(world, timeout, request.unwrap_or_default()), database: text("dbname").to_owned(), named: Arc::default() }
+        Self {
+            call: Call::within(world, timeout, request.unwrap_or_default()),
+            database: text("dbname").to_owned(),
+            named: Arc::default(),
+            figures: Arc::default(),
+        }
     }
 
     /// Notes a collection that the request named.
@@ -41,6 +65,16 @@ impl Context {
     /// The first noted collection, with its database; empty if there is none.
     pub fn named(&self) -> (&str, &str) {
         self.named.get().map_or(("", ""), |(database, collection)| (database, collection))
+    }
+
+    /// Notes figures of the request.
+    pub fn note(&self, note: impl FnOnce(&mut Figures)) {
+        note(&mut self.figures.lock());
+    }
+
+    /// What was noted.
+    pub fn figures(&self) -> Figures {
+        *self.figures.lock()
     }
 
     /// The database that is meant where a request names `requested`, which may be empty.
@@ -95,6 +129,7 @@ mod tests {
             call: Call { deadline: tokio::time::Instant::now(), request: "".into() },
             database: database.to_owned(),
             named: Arc::default(),
+            figures: Arc::default(),
         };
         assert_eq!(context("").database(""), "default");
         assert_eq!(context("m").database(""), "m");

@@ -34,7 +34,7 @@ pub async fn create_collection(proxy: &Proxy, context: Context, request: m::Crea
 }
 
 fn definition(proxy: &Proxy, context: &Context, request: m::CreateCollectionRequest) -> Result<CreateCollection> {
-    let limits = &proxy.config.limits;
+    let limits = &proxy.config().limits;
     let shards = if request.shards_num > 0 { request.shards_num } else { 1 };
     if shards > limits.shards {
         return Err(Error::invalid(format!("maximum shards's number should be limited to {}", limits.shards)));
@@ -70,8 +70,8 @@ fn definition(proxy: &Proxy, context: &Context, request: m::CreateCollectionRequ
 
 /// Partitions that a new collection begins with: rows find theirs by a partition key's hash, else it is the default one.
 fn partitions(proxy: &Proxy, request: &m::CreateCollectionRequest, schema: &Schema) -> Result<Vec<String>> {
-    let name = &proxy.config.default_partition;
-    let most = proxy.config.limits.partitions;
+    let name = &proxy.config().default_partition;
+    let most = proxy.config().limits.partitions;
     match (schema.partition_key(), request.num_partitions) {
         (None, 0) => Ok(vec![name.clone()]),
         (None, _) => Err(Error::invalid("num_partitions should only be specified with partition key field enabled")),
@@ -102,7 +102,7 @@ fn check_property(key: &str, value: &str) -> Result<()> {
 
 /// DropCollection; an absent one is a success.
 pub async fn drop_collection(proxy: &Proxy, context: Context, request: m::DropCollectionRequest) -> Result<proto::common::Status> {
-    names::collection(&request.collection_name, proxy.config.limits.name_bytes)?;
+    names::collection(&request.collection_name, proxy.config().limits.name_bytes)?;
     context.name(&request.db_name, &request.collection_name);
     let (database, name) = (context.database(&request.db_name), &request.collection_name);
     proxy.roles.root.drop_collection(&context.call, database, name).await?;
@@ -129,7 +129,7 @@ pub async fn describe_collection(
     let which = if by_id {
         CollectionRef::Id(CollectionId(request.collection_id))
     } else {
-        names::collection(&request.collection_name, proxy.config.limits.name_bytes)?;
+        names::collection(&request.collection_name, proxy.config().limits.name_bytes)?;
         context.name(&request.db_name, &request.collection_name);
         context.collection(&request.db_name, &request.collection_name)
     };

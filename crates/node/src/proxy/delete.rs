@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
 use proto::milvus as m;
 use role::query::ReadAt;
 use types::collection::Collection;
@@ -25,6 +26,7 @@ use super::{Proxy, columns, partition, status};
 
 /// Delete.
 pub async fn delete(proxy: &Proxy, context: Context, request: m::DeleteRequest) -> Result<m::MutationResult> {
+    context.note(|figures| figures.received_bytes = request.encoded_len() as u64);
     let mut collection = proxy.collection(&context, &request.db_name, &request.collection_name).await?;
     let mut sending = Sending::new(proxy, &context, context.collection(&request.db_name, &request.collection_name));
     let mut counts = BTreeMap::new();
@@ -53,7 +55,9 @@ pub async fn delete(proxy: &Proxy, context: Context, request: m::DeleteRequest) 
         Timestamp::ZERO => proxy.roles.root.allocate_timestamp(&context.call).await?,
         written => written,
     };
-    let delete_cnt = counts.values().sum::<u64>() as i64;
+    let deleted = counts.values().sum::<u64>();
+    context.note(|figures| figures.rows = deleted);
+    let delete_cnt = deleted as i64;
     Ok(m::MutationResult { status: Some(status::success()), delete_cnt, timestamp: timestamp.0, ..m::MutationResult::default() })
 }
 

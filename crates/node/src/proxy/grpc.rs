@@ -37,7 +37,7 @@ impl Proxy {
         F: Future<Output = Result<A>>,
     {
         let (metadata, _, request) = request.into_parts();
-        let context = Context::new(&self.world, &metadata, self.config.request_timeout);
+        let context = Context::new(&self.world, &metadata, self.config().request_timeout);
         let mut watch = Watch { proxy: self, function, started: self.world.clock.now(), context: context.clone(), code: Code::CANCELED };
         let call = context.call.clone();
         let reply = match call.bound(function, run(context, request)).await {
@@ -73,6 +73,7 @@ impl Drop for Watch<'_> {
             collection,
             elapsed: self.proxy.world.clock.now().saturating_duration_since(self.started),
             request: &self.context.call.request,
+            figures: self.context.figures(),
         });
     }
 }

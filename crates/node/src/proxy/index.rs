@@ -24,7 +24,7 @@ const DEFAULT_TYPE: &str = "AUTOINDEX";
 /// CreateIndex: returns before anything is built.
 pub async fn create(proxy: &Proxy, context: Context, request: m::CreateIndexRequest) -> Result<proto::common::Status> {
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
-    let definition = definition(&collection.schema, request, &proxy.config.limits)?;
+    let definition = definition(&collection.schema, request, &proxy.config().limits)?;
     proxy.roles.index.create_index(&context.call, CreateIndex { collection: collection.id, definition }).await?;
     Ok(status::success())
 }

@@ -48,6 +48,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
+use base::config::Current;
 use role::Call;
 use role::data::{DataCoord, DataNode, Route};
 use role::index::IndexCoord;
@@ -59,6 +60,7 @@ use types::id::NodeId;
 
 use cache::Cache;
 use context::Context;
+pub use context::Figures;
 use filter::Plans;
 use ids::Ids;
 use limits::Limits;
@@ -123,6 +125,8 @@ pub struct Finished<'a> {
     pub elapsed: Duration,
     /// What named it in log lines.
     pub request: &'a str,
+    /// What it amounts to.
+    pub figures: Figures,
 }
 
 /// Observes nothing.
@@ -179,7 +183,7 @@ pub struct Proxy {
     pub(crate) world: World,
     pub(crate) roles: Roles,
     pub(crate) peers: Arc<dyn Peers>,
-    pub(crate) config: Config,
+    config: Current<Config>,
     pub(crate) observe: Arc<dyn Observe>,
     pub(crate) cache: Cache,
     pub(crate) serving: Serving,
@@ -225,21 +229,32 @@ impl Proxy {
             world,
             roles,
             peers,
-            config,
+            config: Current::new(config),
             observe,
         }))
     }
 
+    /// What an operator has decided by now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.get()
+    }
+
+    /// Has requests from now on go by other settings. What names the proxy (node, address) stays what it began with.
+    pub fn reconfigure(&self, config: Config) {
+        let first = self.config();
+        self.config.set(Config { node: first.node, address: first.address.clone(), ..config });
+    }
+
     /// The collection that a request names, as rootcoord knows it this moment: for requests about definitions.
     pub(crate) async fn described(&self, context: &Context, database: &str, name: &str) -> Result<Collection> {
-        names::collection(name, self.config.limits.name_bytes)?;
+        names::collection(name, self.config().limits.name_bytes)?;
         context.name(database, name);
         self.roles.root.collection(&context.call, &context.collection(database, name)).await
     }
 
     /// The collection that a request names, from the cache: for reads and writes, which are refused where it is too old.
     pub(crate) async fn collection(&self, context: &Context, database: &str, name: &str) -> Result<Arc<Collection>> {
-        names::collection(name, self.config.limits.name_bytes)?;
+        names::collection(name, self.config().limits.name_bytes)?;
         context.name(database, name);
         self.cache.collection(&context.call, &context.collection(database, name)).await
     }

@@ -10,10 +10,10 @@ use super::{Proxy, ddl, describe, load, names, status};
 
 /// CreatePartition; one that is there is a success.
 pub async fn create(proxy: &Proxy, context: Context, request: m::CreatePartitionRequest) -> Result<proto::common::Status> {
-    names::partition(&request.partition_name, proxy.config.limits.name_bytes, true)?;
+    names::partition(&request.partition_name, proxy.config().limits.name_bytes, true)?;
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
     refuse_with_key(&collection, "create partition")?;
-    let (partitions, most) = (collection.partitions.len() + 1, proxy.config.limits.partitions);
+    let (partitions, most) = (collection.partitions.len() + 1, proxy.config().limits.partitions);
     if collection.partition(&request.partition_name).is_none() && partitions > most {
         let name = &collection.name;
         return Err(Error::invalid(format!("partition number ({partitions}) exceeds max configuration ({most}), collection: {name}")));
@@ -24,10 +24,10 @@ pub async fn create(proxy: &Proxy, context: Context, request: m::CreatePartition
 
 /// DropPartition; an absent one is a success, a loaded one is refused.
 pub async fn drop(proxy: &Proxy, context: Context, request: m::DropPartitionRequest) -> Result<proto::common::Status> {
-    names::partition(&request.partition_name, proxy.config.limits.name_bytes, true)?;
+    names::partition(&request.partition_name, proxy.config().limits.name_bytes, true)?;
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
     refuse_with_key(&collection, "drop partition")?;
-    if request.partition_name == proxy.config.default_partition {
+    if request.partition_name == proxy.config().default_partition {
         return Err(Error::invalid("default partition cannot be deleted"));
     }
     if let Some(partition) = collection.partition(&request.partition_name) {
@@ -42,7 +42,7 @@ pub async fn drop(proxy: &Proxy, context: Context, request: m::DropPartitionRequ
 
 /// HasPartition: false, not an error, for an absent one.
 pub async fn has(proxy: &Proxy, context: Context, request: m::HasPartitionRequest) -> Result<m::BoolResponse> {
-    names::partition(&request.partition_name, proxy.config.limits.name_bytes, true)?;
+    names::partition(&request.partition_name, proxy.config().limits.name_bytes, true)?;
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
     Ok(m::BoolResponse { status: Some(status::success()), value: collection.partition(&request.partition_name).is_some() })
 }

@@ -1,5 +1,6 @@
 //! Query: rows that a filter keeps, in ascending order of key, or their number.
 
+use prost::Message;
 use proto::milvus as m;
 use proto::schema::FieldData;
 use role::query::QueryResponse;
@@ -17,7 +18,11 @@ use super::{Proxy, filter, merge, partition, results, status};
 
 /// Query.
 pub async fn query(proxy: &Proxy, context: Context, request: m::QueryRequest) -> Result<m::QueryResults> {
-    let limits = &proxy.config.limits;
+    context.note(|figures| {
+        figures.received_bytes = request.encoded_len() as u64;
+        figures.queries = 1;
+    });
+    let limits = &proxy.config().limits;
     let collection = proxy.collection(&context, &request.db_name, &request.collection_name).await?;
     let params = params::of_query(&request.query_params, limits)?;
     check_iteration(&params.common, &collection)?;
@@ -44,7 +49,7 @@ pub async fn query(proxy: &Proxy, context: Context, request: m::QueryRequest) ->
         collection: &collection,
         plan,
         partitions,
-        at: freshness.read_at(collection.consistency, proxy.config.graceful_time)?,
+        at: freshness.read_at(collection.consistency, proxy.config().graceful_time)?,
         output: output.fields.clone(),
         ignore_growing: params.common.ignore_growing,
         what: "query",
@@ -52,11 +57,16 @@ pub async fn query(proxy: &Proxy, context: Context, request: m::QueryRequest) ->
     let answers = reading.query(params.limit.map(|limit| limit + params.offset), counting).await?;
     let parts: Vec<QueryResponse> = answers.into_iter().map(|(_, answer)| answer).collect();
     let session = parts.iter().map(|part| part.at).max().unwrap_or_default().max(collection.created);
+    let merging = proxy.world.clock.now();
     let (fields_data, output_fields) = if counting {
         (vec![results::count(parts.iter().filter_map(|part| part.count).sum())], vec![results::COUNT.to_owned()])
     } else {
         (render(schema, &output, &parts, (&params, limits))?, output.names)
     };
+    context.note(|figures| {
+        figures.merging = proxy.world.clock.now() - merging;
+        figures.sent_bytes = fields_data.iter().map(|field| field.encoded_len() as u64).sum();
+    });
     Ok(m::QueryResults {
         status: Some(status::success()),
         fields_data,

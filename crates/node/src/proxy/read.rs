@@ -99,6 +99,7 @@ impl Reading<'_> {
     where
         F: Future<Output = Result<T>>,
     {
+        let began = self.proxy.world.clock.now();
         let mut wait = RETRY_FIRST;
         let partitions = self.pruned_partitions();
         for attempt in 1.. {
@@ -112,7 +113,10 @@ impl Reading<'_> {
                 }
             });
             let (node, error) = match try_join_all(asked).await {
-                Ok(answers) => return Ok(answers),
+                Ok(answers) => {
+                    self.context.note(|figures| figures.shards += self.proxy.world.clock.now() - began);
+                    return Ok(answers);
+                }
                 Err(failed) => failed,
             };
             if attempt == ATTEMPTS_MAX || !has_moved(error.code()) {

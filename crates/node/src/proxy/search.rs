@@ -23,7 +23,11 @@ use super::{Proxy, columns, filter, merge, partition, results, status, write};
 
 /// Search.
 pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) -> Result<m::SearchResults> {
-    let limits = &proxy.config.limits;
+    context.note(|figures| {
+        figures.received_bytes = request.encoded_len() as u64;
+        figures.queries = u64::try_from(request.nq).unwrap_or(0);
+    });
+    let limits = &proxy.config().limits;
     check_unsupported(&request)?;
     let collection = proxy.collection(&context, &request.db_name, &request.collection_name).await?;
     let params = params::of_search(&request.search_params, limits)?;
@@ -32,6 +36,7 @@ pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) 
     let output = Output::resolve(&collection.schema, &request.output_fields, false)?;
     let partitions = partition::of_read(&collection, &request.partition_names)?;
     let queries = Queries::parse(&request, field, limits)?;
+    context.note(|figures| figures.queries = queries.count as u64);
     let templates = filter::templates(&request.expr_template_values);
     let plan = proxy.plans.compile(&collection, &request.dsl, templates).context(|| "failed to create query plan")?;
     let metric = metric(proxy, &context, &collection, (field, &params)).await?;
@@ -47,7 +52,7 @@ pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) 
         collection: &collection,
         plan,
         partitions,
-        at: freshness.read_at(collection.consistency, proxy.config.graceful_time)?,
+        at: freshness.read_at(collection.consistency, proxy.config().graceful_time)?,
         output: output.fields.clone(),
         ignore_growing: params.common.ignore_growing,
         what: "search",
@@ -69,10 +74,16 @@ pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) 
         .await?;
     let parts: Vec<SearchResponse> = answers.into_iter().map(|(_, answer)| answer).collect();
     let session = parts.iter().map(|part| part.at).max().unwrap_or_default().max(collection.created);
+    let merging = proxy.world.clock.now();
     let rendering = Rendering { schema: &collection.schema, output: &output, params: &params, queries: queries.count, limits };
+    let results = rendering.render(&parts)?;
+    context.note(|figures| {
+        figures.merging = proxy.world.clock.now() - merging;
+        figures.sent_bytes = results.encoded_len() as u64;
+    });
     Ok(m::SearchResults {
         status: Some(status::success()),
-        results: Some(rendering.render(&parts)?),
+        results: Some(results),
         collection_name: request.collection_name,
         session_ts: session.0,
     })

@@ -19,6 +19,7 @@ use role::Call;
 use role::data::{DataCoord, Outcome, WriteAnswer, WriteStream};
 use role::root::RootCoord;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use types::id::{ChannelName, WriterId};
 use types::limits::WRITER_IN_FLIGHT_MAX;
 use types::{Code, Error, Result};
@@ -30,6 +31,9 @@ use super::window::{Step, Window, Write};
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 /// A stream that says nothing for so long while it has requests is given up: its other end may have moved or hang.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// A writer that had nothing to say for so long takes a new id before it writes again: sequencers forget ids after an hour (`log.md` §2), and
+/// what was sent under a forgotten one ends as "outcome unknown".
+const WRITER_IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// Waits between attempts that brought nothing: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(500);
@@ -102,6 +106,7 @@ impl Streams {
             window: Window::default(),
             inbox: submissions,
             retry: RETRY_FIRST,
+            used: self.partners.world.clock.now(),
         };
         let task = self.partners.world.tasks.spawn(driver.run());
         drivers.insert(channel.clone(), Handle { inbox: inbox.clone(), _driver: task });
@@ -140,6 +145,8 @@ struct Driver {
     inbox: mpsc::Receiver<Submission>,
     /// The wait after the next attempt that brings nothing.
     retry: Duration,
+    /// When the writer's id was last written under, or drawn.
+    used: Instant,
 }
 
 impl Driver {
@@ -208,6 +215,9 @@ impl Driver {
                         heard = self.partners.world.clock.now();
                     }
                     self.take(submission);
+                    if self.writer.is_none() {
+                        return End::Reopen;
+                    }
                 }
                 () = self.partners.world.clock.sleep_until(heard + SILENCE_MAX), if !self.window.is_empty() => {
                     tracing::info!(channel = %self.channel, "the write stream is silent");
@@ -241,6 +251,11 @@ impl Driver {
     /// Lets a request into the window if its caller still waits: from then on it may be written.
     fn take(&mut self, submission: Submission) {
         if !submission.reply.is_closed() {
+            let now = self.partners.world.clock.now();
+            if self.window.is_empty() && now.duration_since(self.used) > WRITER_IDLE_MAX {
+                (self.writer, self.window) = (None, Window::default());
+            }
+            self.used = now;
             self.window.push(submission.write, submission.reply);
         }
     }

@@ -22,11 +22,11 @@ pub async fn connect(proxy: &Proxy, context: Context, _: m::ConnectRequest) -> R
     }
     let identifier = proxy.roles.root.allocate_timestamp(&context.call).await?;
     let server_info = ServerInfo {
-        build_tags: proxy.config.version.clone(),
-        build_time: proxy.config.build_time.clone(),
-        git_commit: proxy.config.commit.clone(),
+        build_tags: proxy.config().version.clone(),
+        build_time: proxy.config().build_time.clone(),
+        git_commit: proxy.config().commit.clone(),
         go_version: String::new(),
-        deploy_mode: proxy.config.deploy_mode.clone(),
+        deploy_mode: proxy.config().deploy_mode.clone(),
         reserved: BTreeMap::new(),
     };
     // Identifiers travel back as int64 text; timestamps stay far below its greatest.
@@ -35,7 +35,7 @@ pub async fn connect(proxy: &Proxy, context: Context, _: m::ConnectRequest) -> R
 
 /// GetVersion.
 pub async fn version(proxy: &Proxy, _: Context, _: m::GetVersionRequest) -> Result<m::GetVersionResponse> {
-    Ok(m::GetVersionResponse { status: Some(status::success()), version: proxy.config.version.clone() })
+    Ok(m::GetVersionResponse { status: Some(status::success()), version: proxy.config().version.clone() })
 }
 
 /// AllocTimestamp.
@@ -48,7 +48,7 @@ pub async fn alloc_timestamp(proxy: &Proxy, context: Context, _: m::AllocTimesta
 pub async fn component_states(proxy: &Proxy, _: Context, _: m::GetComponentStatesRequest) -> Result<m::ComponentStates> {
     let stopping = proxy.world.tasks.is_stopping();
     let state = m::ComponentInfo {
-        node_id: proxy.config.node.0,
+        node_id: proxy.config().node.0,
         role: "proxy".to_owned(),
         state_code: if stopping { StateCode::Stopping } else { StateCode::Healthy } as i32,
         extra_info: Vec::new(),

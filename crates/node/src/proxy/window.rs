@@ -6,8 +6,7 @@
 //! - sequences are dense from 1 and given at the first sending, so that a request whose caller left before is no gap;
 //! - a request keeps its (writer, sequence) until it is decided, whether its caller still waits or not: a later request can only be stamped after it;
 //! - what is sent again is sent in order from the lowest outstanding one;
-//! - a request moves to a new writer only if the sole stream that ever carried it said that the old one's id has gone: an expired id never
-//!   gets an entry again, so nothing of what that stream carried can be stamped any more.
+//! - a request that a stream has carried never moves to a new writer: only one that was never sent does.
 //!
 //! Start at [`Window::push`], then [`Window::answer`].
 
@@ -52,8 +51,8 @@ struct Slot<R> {
     write: Write,
     /// `None` once its caller was told that it failed: it is still sent, for the sake of those after it.
     reply: Option<R>,
-    /// How many streams it was handed to.
-    streams: u32,
+    /// A stream has carried it.
+    was_sent: bool,
 }
 
 /// What an answer asks for.
@@ -103,7 +102,7 @@ impl<R> Window<R> {
     /// Takes a write in under the next sequence.
     pub fn push(&mut self, write: Write, reply: R) {
         self.bytes += write.body.len();
-        self.slots.insert(self.next, Slot { write, reply: Some(reply), streams: 0 });
+        self.slots.insert(self.next, Slot { write, reply: Some(reply), was_sent: false });
         self.next += 1;
     }
 
@@ -121,7 +120,7 @@ impl<R> Window<R> {
     pub fn send(&mut self) -> Option<WriteRequest> {
         let lowest_outstanding = self.lowest();
         let (&sequence, slot) = self.slots.range_mut(self.unsent..).next()?;
-        slot.streams += 1;
+        slot.was_sent = true;
         self.unsent = sequence + 1;
         let Write { shard, schema_version, kind, ref body } = slot.write;
         Some(WriteRequest { shard, sequence, lowest_outstanding, schema_version, kind, body: body.clone() })
@@ -156,10 +155,9 @@ impl<R> Window<R> {
         Step::Failed { reply: slot.reply.take(), refusal }
     }
 
-    /// Goes over to a new writer id: sequences begin at 1 again. Gives back the replies of requests whose outcome nobody can learn any
-    /// more, because another stream than the last one carried them too.
+    /// Goes over to a new writer id: sequences begin at 1 again. Gives back the replies of requests that were sent: their outcome is unknown.
     pub fn renumber(&mut self) -> Vec<R> {
-        let (kept, unknown): (Vec<_>, Vec<_>) = std::mem::take(self).slots.into_values().partition(|slot| slot.streams <= 1);
+        let (kept, unknown): (Vec<_>, Vec<_>) = std::mem::take(self).slots.into_values().partition(|slot| !slot.was_sent);
         for slot in kept {
             if let Some(reply) = slot.reply {
                 self.push(slot.write, reply);
@@ -278,12 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_one_stream_carried_moves_to_a_new_writer() {
+    fn only_what_was_never_sent_moves_to_a_new_writer() {
         let mut window = window(2);
         sent(&mut window);
-        window.reopened();
         window.push(write(1), 3);
-        sent(&mut window);
         window.push(write(1), 4);
         assert_eq!(window.renumber(), [1, 2]);
         window.reopened();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use prost::Message;
 use proto::milvus as m;
 use proto::schema::{FieldData, IDs, LongArray, StringArray, field_data, i_ds, vector_field};
 use role::data::Outcome;
@@ -40,6 +41,7 @@ const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// Insert.
 pub async fn insert(proxy: &Proxy, context: Context, request: m::InsertRequest) -> Result<m::MutationResult> {
+    context.note(|figures| figures.received_bytes = request.encoded_len() as u64);
     let job = Job {
         database: request.db_name,
         collection: request.collection_name,
@@ -54,6 +56,7 @@ pub async fn insert(proxy: &Proxy, context: Context, request: m::InsertRequest) 
 
 /// Upsert: the keys' rows die and the new ones come at one timestamp.
 pub async fn upsert(proxy: &Proxy, context: Context, request: m::UpsertRequest) -> Result<m::MutationResult> {
+    context.note(|figures| figures.received_bytes = request.encoded_len() as u64);
     if request.partial_update || !request.field_ops.is_empty() {
         let error = Error::new(Code::UNSUPPORTED, "partial update is not supported: unsupported operation");
         return Ok(result(request.num_rows, true, Err(error)));
@@ -130,7 +133,10 @@ async fn write(proxy: &Proxy, context: &Context, job: Job) -> Result<Written> {
             Ok(prepared) => {
                 let keys = prepared.keys.clone();
                 match sending.send(&collection, prepared.writes).await? {
-                    None => return Ok(Written { keys, timestamp: sending.progress.timestamp }),
+                    None => {
+                        context.note(|figures| figures.rows = job.rows as u64);
+                        return Ok(Written { keys, timestamp: sending.progress.timestamp });
+                    }
                     Some(refused) => refused,
                 }
             }
@@ -169,8 +175,8 @@ async fn prepare(
         progress.drawn = Some(draw(proxy, context, job, collection).await?.into());
     }
     let (job, collection, drawn) = (job.clone(), collection.clone(), progress.drawn.clone());
-    let limits = proxy.config.limits.clone();
-    let default_partition = proxy.config.default_partition.clone();
+    let limits = proxy.config().limits.clone();
+    let default_partition = proxy.config().default_partition.clone();
     let bytes = weight(&job.fields);
     let work = move || {
         encode(&Making { job: &job, collection: &collection, limits: &limits, default_partition: &default_partition }, drawn.as_deref())
@@ -201,7 +207,7 @@ async fn draw(proxy: &Proxy, context: &Context, job: &Job, collection: &Collecti
         return proxy.ids.draw(&context.call, job.rows).await;
     }
     let (shards, primary) = (collection.channels.len(), collection.schema.primary());
-    let expected = Expected { schema: &collection.schema, limits: &proxy.config.limits, rows: job.rows, drawn: None };
+    let expected = Expected { schema: &collection.schema, limits: &proxy.config().limits, rows: job.rows, drawn: None };
     let old = columns::given_keys(&expected, &job.fields)?;
     let wanted = route::shards_of(&old, shards);
     let text = primary.data_type == types::schema::DataType::VarChar;
@@ -358,7 +364,9 @@ impl<'a> Sending<'a> {
         let open = writes.into_iter().filter(|(shard, _)| !self.progress.done.contains(shard));
         let (streams, call) = (&self.proxy.streams, &self.context.call);
         let send = |(shard, write): (usize, Write)| async move { (shard, streams.write(call, &collection.channels[shard], write).await) };
+        let began = self.proxy.world.clock.now();
         let outcomes = join_all(open.map(send)).await;
+        self.context.note(|figures| figures.shards += self.proxy.world.clock.now() - began);
         let mut refused = None;
         let mut failed = None;
         for (shard, outcome) in outcomes {

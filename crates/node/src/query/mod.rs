@@ -1,27 +1,33 @@
 //! querynode: answers searches and queries of the shards that it serves.
 
-use std::collections::BTreeMap;
+mod figures;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use base::World;
 use expr::Plan;
 use index::params::{IndexKind, Purpose, SearchParams, check_search};
 use parking_lot::RwLock;
 use role::Call;
-use role::data::DataCoord;
+use role::data::{DataCoord, DataNode};
 use role::peers::Peers;
 use role::query::{Hit, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, SearchRequest, SearchResponse, ServeShard};
 use segment::{Place, Version, query, search};
 use types::batch::Batch;
-use types::id::{ChannelName, PartitionId, ShardId};
+use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::index_params::IndexDefinition;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::channel::{Channel, Channels};
+use crate::channel::{Channel, Channels, Source};
+use crate::follow::Followers;
+use crate::planted::Planted;
 use crate::refresh::Refresher;
+use figures::{Figures, Latencies};
 
 /// What a query node is made of.
 pub struct Parts {
@@ -31,16 +37,24 @@ pub struct Parts {
     pub channels: Arc<Channels>,
     /// Takes shards over to manifests.
     pub refresher: Arc<Refresher>,
+    /// Reads channels that are sequenced elsewhere.
+    pub followers: Arc<Followers>,
     /// Says where channels are sequenced.
     pub coordinator: Arc<dyn DataCoord>,
     /// Reaches sequencers.
     pub peers: Arc<Peers>,
+    /// The data node of this process, if it has one: it knows the ends of the logs that it sequences.
+    pub own: Option<Arc<dyn DataNode>>,
+    /// Bugs of simulations.
+    #[doc(hidden)]
+    pub planted: Planted,
 }
 
 /// The query node of a process.
 pub struct QueryNodeRole {
     parts: Parts,
     served: RwLock<BTreeMap<ShardId, Arc<ServeShard>>>,
+    figures: Figures,
 }
 
 /// A pinned version of a shard.
@@ -54,7 +68,13 @@ struct Pinned {
 impl QueryNodeRole {
     /// A node that serves nothing yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, served: RwLock::default() }
+        let figures = Figures::new(&parts.world.metrics);
+        Self { parts, served: RwLock::default(), figures }
+    }
+
+    /// The collections of which shards are served here.
+    pub fn served(&self) -> BTreeSet<CollectionId> {
+        self.served.read().keys().map(|shard| shard.collection).collect()
     }
 
     async fn pin(&self, call: &Call, scope: &Scope) -> Result<Pinned> {
@@ -65,8 +85,11 @@ impl QueryNodeRole {
         let clock = self.reach(call, &channel, scope.at).await?;
         let reader = channel.reader(shard)?;
         let version = self.with_schema(call, &channel, &reader.versions, scope.schema_version).await?;
+        if !version.is_open {
+            return Err(Error::new(Code::SERVICE_NOT_READY, format!("the segments of shard {shard} are being opened: service not ready")));
+        }
         let at = match scope.at {
-            ReadAt::Snapshot(at) => at,
+            ReadAt::Snapshot(at) if !self.parts.planted.moving_snapshot => at,
             _ => clock.max(version.clock),
         };
         let partitions = match (&scope.partitions, &served.partitions) {
@@ -78,49 +101,43 @@ impl QueryNodeRole {
 
     /// Waits until as much is applied as the read asks for; the channel's clock then.
     async fn reach(&self, call: &Call, channel: &Channel, at: ReadAt) -> Result<Timestamp> {
-        let mut progress = channel.progress();
-        let ended = |_| Error::internal("a channel ended while a read waited for it");
+        let clock = &self.parts.world.clock;
         match at {
             ReadAt::Applied => {}
-            // Sequencer and reader are one: what is applied is level.
-            ReadAt::Within(_) if channel.is_sequenced_here() => {}
+            ReadAt::Within(limit) if channel.is_level(clock.now(), limit) => {}
             ReadAt::Barrier | ReadAt::Within(_) => {
-                let end = self.sequencer(call, channel.name()).await?.barrier(call, channel.name()).await?;
-                if !channel.is_sequenced_here() {
-                    let reached = progress.wait_for(|progress| progress.position.next() >= end);
-                    call.bound("the end of the log", async { reached.await.map(drop).map_err(ended) }).await?;
+                let asked = clock.now();
+                let end = self.sequencer(call, channel).await?.barrier(call, channel.name()).await?;
+                // The only sequencer applies before it acknowledges, so all that it names is here already.
+                if channel.source() != Source::OnlySequencer {
+                    channel.wait(call, "the end of the log", |progress| progress.number >= end.number).await?;
+                    channel.was_level(asked);
                 }
             }
             ReadAt::Snapshot(timestamp) => {
-                if progress.borrow().clock < timestamp {
-                    self.sequencer(call, channel.name()).await?.advance_clock(call, channel.name(), timestamp).await?;
+                if channel.progress().borrow().clock < timestamp {
+                    self.sequencer(call, channel).await?.advance_clock(call, channel.name(), timestamp).await?;
                 }
-                let reached = progress.wait_for(|progress| progress.clock >= timestamp);
-                call.bound("the snapshot's timestamp", async { reached.await.map(drop).map_err(ended) }).await?;
+                channel.wait(call, "the snapshot's timestamp", |progress| progress.clock >= timestamp).await?;
             }
         }
-        let clock = progress.borrow().clock;
+        let clock = channel.progress().borrow().clock;
         Ok(clock)
     }
 
-    async fn with_schema(
-        &self,
-        call: &Call,
-        channel: &Channel,
-        versions: &arc_swap::ArcSwap<Version>,
-        schema_version: u32,
-    ) -> Result<Arc<Version>> {
-        let mut progress = channel.progress();
-        let reached = progress.wait_for(|_| versions.load().state.schema.version >= schema_version);
-        let ended = |_| Error::internal("a channel ended while a read waited for its schema");
-        call.bound("the collection's schema", async { reached.await.map(drop).map_err(ended) }).await?;
+    async fn with_schema(&self, call: &Call, channel: &Channel, versions: &ArcSwap<Version>, schema_version: u32) -> Result<Arc<Version>> {
+        channel.wait(call, "the collection's schema", |_| versions.load().state.schema.version >= schema_version).await?;
         Ok(versions.load_full())
     }
 
-    async fn sequencer(&self, call: &Call, channel: &ChannelName) -> Result<Arc<dyn role::data::DataNode>> {
+    /// Who knows the end of a channel's log. A sequencer of this process proves itself by an append, so no other one has to be asked.
+    async fn sequencer(&self, call: &Call, channel: &Channel) -> Result<Arc<dyn DataNode>> {
+        if let (Some(own), Source::OnlySequencer | Source::Sequencer) = (&self.parts.own, channel.source()) {
+            return Ok(own.clone());
+        }
         let routes = self.parts.coordinator.routes(call).await?;
-        let route = routes.iter().find(|route| route.channel == *channel);
-        let route = route.ok_or_else(|| Error::about(Code::CHANNEL_NOT_AVAILABLE, &[("channel", channel)]))?;
+        let route = routes.iter().find(|route| route.channel == *channel.name());
+        let route = route.ok_or_else(|| Error::about(Code::CHANNEL_NOT_AVAILABLE, &[("channel", channel.name())]))?;
         self.parts.peers.data_node(&route.address)
     }
 
@@ -155,13 +172,21 @@ impl Drop for Cancelled {
     }
 }
 
-#[async_trait]
-impl QueryNode for QueryNodeRole {
-    async fn search(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
-        let pinned = self.pin(call, &request.scope).await?;
+impl QueryNodeRole {
+    async fn pin_timed(&self, call: &Call, scope: &Scope, latencies: &Latencies) -> Result<Pinned> {
+        let began = self.parts.world.clock.now();
+        let pinned = self.pin(call, scope).await?;
+        latencies.waited(self.parts.world.clock.now() - began);
+        Ok(pinned)
+    }
+
+    async fn search_shard(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
+        let pinned = self.pin_timed(call, &request.scope, self.figures.search()).await?;
         let definition = definition(&pinned.indexes, &request)?;
         let metric = definition.metric.ok_or_else(|| Error::internal("an index of vectors has a metric"))?;
         let params = search_params(definition, &request)?;
+        self.figures.asked(request.queries.len() / request.dimension.max(1), request.limit);
+        let began = self.parts.world.clock.now();
         let cancelled = Cancelled(Arc::default());
         let flag = cancelled.0.clone();
         let pool = self.parts.world.cpu.clone();
@@ -189,19 +214,40 @@ impl QueryNode for QueryNodeRole {
         });
         let answer = call.bound("a search", work).await;
         drop(cancelled);
+        self.figures.search().computed(self.parts.world.clock.now() - began);
+        answer
+    }
+
+    async fn query_shard(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse> {
+        let pinned = self.pin_timed(call, &request.scope, self.figures.query()).await?;
+        let began = self.parts.world.clock.now();
+        let pool = self.parts.world.cpu.clone();
+        let work = self.parts.world.cpu.run(move || answer_query(&pinned, &request, &pool));
+        let answer = call.bound("a query", work).await;
+        self.figures.query().computed(self.parts.world.clock.now() - began);
+        answer
+    }
+}
+
+#[async_trait]
+impl QueryNode for QueryNodeRole {
+    async fn search(&self, call: &Call, request: SearchRequest) -> Result<SearchResponse> {
+        let (began, collection) = (self.parts.world.clock.now(), request.scope.shard.collection);
+        let answer = self.search_shard(call, request).await;
+        self.figures.ended(self.figures.search(), collection, &answer, self.parts.world.clock.now() - began);
         answer
     }
 
     async fn query(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse> {
-        let pinned = self.pin(call, &request.scope).await?;
-        let pool = self.parts.world.cpu.clone();
-        let work = self.parts.world.cpu.run(move || answer_query(&pinned, &request, &pool));
-        call.bound("a query", work).await
+        let (began, collection) = (self.parts.world.clock.now(), request.scope.shard.collection);
+        let answer = self.query_shard(call, request).await;
+        self.figures.ended(self.figures.query(), collection, &answer, self.parts.world.clock.now() - began);
+        answer
     }
 
     async fn serve(&self, call: &Call, request: ServeShard) -> Result<()> {
         let shard = request.shard;
-        let channel = self.channel(&request.channel)?;
+        let channel = self.parts.followers.channel_with(call, &request.channel, shard).await?;
         self.parts.refresher.set_served(shard, true);
         let refreshed = self.parts.refresher.refresh(call, &channel, shard).await;
         if let Err(error) = refreshed {
@@ -219,6 +265,10 @@ impl QueryNode for QueryNodeRole {
         self.parts.refresher.set_served(shard, false);
         let Some(served) = served else { return Ok(()) };
         let Ok(channel) = self.channel(&served.channel) else { return Ok(()) };
+        if channel.source() == Source::Tailer {
+            self.parts.followers.leave(&channel, shard);
+            return Ok(());
+        }
         match self.parts.refresher.refresh(call, &channel, shard).await {
             // A collection that was dropped has nothing to let go of.
             Err(error) if error.code() == Code::COLLECTION_NOT_FOUND => Ok(()),

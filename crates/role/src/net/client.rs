@@ -14,7 +14,6 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use types::collection::Collection;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
-use types::position::Position;
 use types::record::Control;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
@@ -24,7 +23,7 @@ use super::stream::open_stream;
 use super::wire::{Json, Wire, result};
 use crate::Call;
 use crate::data::{
-    CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Placed, Route, SegmentInfo, WriteStream,
+    CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, LogEnd, ManifestEdit, Placed, Route, SegmentInfo, WriteStream,
 };
 use crate::index::{BuildTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
 use crate::proxy::Proxy;
@@ -225,7 +224,7 @@ impl DataNode for Peer {
         plain(remote!(self, call, data_node_client::DataNodeClient.control(Json((channel.clone(), shard, control)))))
     }
 
-    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<Position> {
+    async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<LogEnd> {
         plain(remote!(self, call, data_node_client::DataNodeClient.barrier(Json(channel.clone()))))
     }
 

@@ -194,7 +194,7 @@ impl World {
             ..self.manifest.successor()
         };
         let segments = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), segments);
+        self.shard.adopt(&Base::of(&self.manifest), Some(segments));
     }
 
     fn open(&self) -> Segments {
@@ -224,7 +224,7 @@ impl World {
     fn restart(&mut self) {
         self.shard = Shard::new(self.shard.id(), Base::of(&self.manifest));
         let segments = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), segments);
+        self.shard.adopt(&Base::of(&self.manifest), Some(segments));
         for (record, position) in &self.log {
             self.shard.apply(record, *position, *position).expect("it fitted before");
         }
@@ -329,6 +329,25 @@ fn agrees_with_the_model_through_flushes_and_restarts() {
             }
         });
         assert!(outcome.is_ok(), "seed {seed} disagrees with the model");
+    }
+}
+
+#[test]
+fn of_many_rows_at_one_distance_the_smallest_keys_are_found() {
+    // Some sixty keys at each point, and limits so small that not all of them are fetched.
+    let mut world = World::new(2);
+    // In an order that has nothing to do with their size.
+    let keys: Vec<i64> = (0..4_000).map(|i| i * 1_237 % 4_000).collect();
+    for (i, keys) in keys.chunks(100).enumerate() {
+        let rows = world.rows(keys);
+        world.stamp(Body::Insert(rows));
+        if i == 10 || i == 25 {
+            world.flush();
+        }
+    }
+    let version = world.shard.versions().load_full();
+    for _ in 0..100 {
+        world.check_search(&version, version.clock, &CpuPool::inline());
     }
 }
 

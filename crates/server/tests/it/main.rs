@@ -1,4 +1,11 @@
-//! Tests of the whole: the house rules, and the server as a user meets it.
+//! Tests of the whole: the house rules, simulation, and the server as a user meets it.
 
+mod binary;
+mod client;
+mod metrics;
+mod milvus;
 mod quarantine;
+mod settings;
+mod sim;
+mod storage;
 mod tidy;

@@ -11,6 +11,7 @@ use base::disk::simulated::SimulatedDisk;
 use base::task::Tasks;
 use coord::context::{Member, Members};
 use coord::reconcile::Coordinators;
+use coord::seat::Seat;
 use meta::election::Leadership;
 use meta::memory::MemoryStore as MetaServer;
 use node::proxy::Roles;
@@ -73,7 +74,9 @@ impl Outside {
         let (leadership, coordinators) = wiring::lead(&world, &config, &storage, "", &peers).await.expect("meta is there");
         let Coordinators { root, data, query, index, .. } = coordinators.clone();
         let nodes = wiring::workers(&world, &config, &storage, &Roles { root, data, query, index }, &peers);
-        peers.set_own(wiring::served(&coordinators, &nodes));
+        let seat = Seat::vacant();
+        seat.take(coordinators.clone());
+        peers.set_own(wiring::served(&seat, &nodes));
         let member = || vec![Member { node: NodeId(1), address: String::new() }];
         let members = Members { data_nodes: member(), query_nodes: member(), index_nodes: member(), proxies: Vec::new() };
         coordinators.context.set_members(members);

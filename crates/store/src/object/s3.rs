@@ -109,6 +109,18 @@ impl S3Store {
         Ok(store)
     }
 
+    /// The folders beside our root, which others fill: to name at start what Milvus left there. None of them is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`]: these keys may not see them. [`StoreError::Unavailable`]: can't be reached.
+    pub async fn folders_beside(&self) -> Result<Vec<String>, StoreError> {
+        let (above, own) = self.root.rsplit_once('/').unwrap_or(("", &self.root));
+        let above = Path::parse(above).map_err(|error| StoreError::Misconfigured(Error::invalid(error)))?;
+        let found = self.s3.list_with_delimiter(Some(&above)).await.map_err(|error| self.failed(above.as_ref(), error))?;
+        let names = found.common_prefixes.iter().filter_map(|prefix| prefix.as_ref().rsplit('/').next());
+        Ok(names.filter(|name| *name != own).map(str::to_owned).collect())
+    }
+
     /// Two creates of one name: exactly one may win, and its object must say whose it is. [`StoreError::Missing`]: no such bucket.
     async fn probe(&self) -> Result<(), StoreError> {
         for _ in 0..CONFLICT_ATTEMPTS {

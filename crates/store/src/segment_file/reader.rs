@@ -71,8 +71,10 @@ impl SegmentReader {
     pub fn open(segment: &Segment, schema: &Schema, files: Vec<(FileKind, Arc<dyn Blob>)>, pages: &PageCache) -> Result<Self> {
         segment.check()?;
         let mut files = open_files(segment, files)?;
-        let stats = Stats::read(&*files.stats)?;
+        let mut stats = Stats::read(&*files.stats)?;
         check_stats(segment, &stats).map_err(|what| Error::corrupt(format!("{}: {what}", files.stats.name())))?;
+        // As for all of its rows: the commit's time counts, and not that of writing.
+        stats.timestamps = segment.committed.map_or(stats.timestamps, |at| (at, at));
         let checked = files.check(&stats)?;
         let rows = segment.rows as usize;
 

@@ -5,6 +5,8 @@ mod cache;
 mod damage;
 mod deletes;
 mod fuzz;
+#[path = "../../../../tests/fuzzing.rs"]
+mod fuzzing;
 mod gateway;
 mod golden;
 mod manifests;

@@ -127,6 +127,17 @@ async fn check_s3(variable: &str) {
     other.put("o", Bytes::new()).await.expect("the bucket takes it");
     assert!(store.list("").await.expect("it can be listed").iter().all(|info| info.name != "o"));
     other.delete("o").await.expect("it is there");
+
+    // What others keep beside us is seen by name.
+    let above = format!("beside-{:016x}", world.random.u64());
+    let at = |folder: &str| S3Options { root: format!("{above}/{folder}"), ..options.clone() };
+    let (ours, theirs) = (S3Store::open(&world, &at("elanus")).await, S3Store::open(&world, &at("insert_log")).await);
+    let (ours, theirs) = (ours.expect("the bucket is there"), theirs.expect("the bucket is there"));
+    assert_eq!(ours.folders_beside().await.expect("the keys may list"), [""; 0]);
+    theirs.put("449/1", Bytes::from_static(b"milvus")).await.expect("it can be put");
+    assert_eq!(ours.folders_beside().await.expect("the keys may list"), ["insert_log"]);
+    theirs.delete("449/1").await.expect("it can be removed");
+
     let rootless = S3Store::open(&world, &S3Options { root: String::new(), ..options.clone() }).await.expect("a root may be empty");
     rootless.put("rootless", Bytes::new()).await.expect("the bucket takes it");
     assert!(rootless.list("").await.expect("it can be listed").iter().any(|info| info.name == "rootless"));

@@ -5,7 +5,7 @@ use types::batch::Batch;
 use types::bitset::Bitset;
 use types::column::{Column, Values};
 use types::id::{CollectionId, FieldId, PartitionId, ShardId, WriterId};
-use types::record::{Body, Epoch, HEADER_BYTES, Header, Kind, Rows};
+use types::record::{Body, Control, Epoch, HEADER_BYTES, Header, Keys, Kind, Refusal, Rows};
 use types::time::Timestamp;
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -20,7 +20,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-fn batch() -> Batch {
+pub fn batch() -> Batch {
     let validity = Bitset::from_fn(3, |row| row != 1);
     Batch::new(
         3,
@@ -58,11 +58,13 @@ fn a_batch_is_what_its_page_says() {
     assert_eq!(u64_at(&bytes, u64_at(entry(2), 24) as usize), 0b101);
 }
 
-#[test]
-fn a_frame_is_what_its_page_says() {
-    let body = Body::Insert(Rows { runs: vec![(PartitionId(4), 1), (PartitionId(5), 2)], batch: batch() }).encode();
-    let header = Header {
-        kind: Kind::Insert,
+fn rows() -> Rows {
+    Rows { runs: vec![(PartitionId(4), 1), (PartitionId(5), 2)], batch: batch() }
+}
+
+fn header(kind: Kind) -> Header {
+    Header {
+        kind,
         number: 11,
         epoch: Epoch { process: 12, attempt: 13 },
         writer: WriterId(14),
@@ -73,8 +75,29 @@ fn a_frame_is_what_its_page_says() {
         timestamp: Timestamp(20),
         part: 1,
         parts: 2,
-    };
-    let frame: Bytes = header.frame(&body);
+    }
+}
+
+/// A frame of every shape of body.
+pub fn frames() -> Vec<Vec<u8>> {
+    let keys = |keys: Values| Keys { keys, partition: Some(PartitionId(4)), kills_below: Some(Timestamp(9)) };
+    let bodies = [
+        Body::Insert(rows()),
+        Body::Delete(keys(Values::Int64(vec![1, 2, 3].into()))),
+        Body::Upsert { keys: keys(Values::VarChar(["a", "bc"].into_iter().collect())), rows: rows() },
+        Body::Control(Control::Truncate { generation: 3 }),
+        Body::Control(Control::DropPartition { partition: PartitionId(4) }),
+        Body::Refused(Refusal { code: 100, reason: "gone".to_owned() }),
+        Body::Clock,
+        Body::Epoch { last_number: 8 },
+    ];
+    bodies.iter().map(|body| header(body.kind()).frame(&body.encode()).to_vec()).collect()
+}
+
+#[test]
+fn a_frame_is_what_its_page_says() {
+    let body = Body::Insert(rows()).encode();
+    let frame: Bytes = header(Kind::Insert).frame(&body);
     assert_eq!((&frame[..4], frame[4]), (&b"ELR1"[..], 1));
     assert_eq!([8, 16, 32, 40, 48, 56, 72].map(|at| u64_at(&frame, at)), [11, 12, 14, 15, 16, 17, 20]);
     assert_eq!((u32_at(&frame, 24), u32_at(&frame, 28)), (13, 19));

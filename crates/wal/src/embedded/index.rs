@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use base::disk::File;
-use tokio::sync::watch;
+use base::watch;
 use types::Error;
 use types::id::ChannelName;
 use types::position::{LogId, Position};

@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::World;
+use base::watch;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use types::id::ChannelName;
 use types::position::{LogId, Position};
 use types::{Code, Error};

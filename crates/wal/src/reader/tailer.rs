@@ -200,7 +200,7 @@ impl Tailer {
 
     /// The log begins above this reader. A checkpoint above says that nothing was lost; it is read again first, since a flush between reading
     /// it and reading the log looks the same as loss.
-    async fn cut(&self, asked: Position, start: Position) -> TailError {
+    async fn cut(&mut self, asked: Position, start: Position) -> TailError {
         match self.surroundings.checkpoint().await {
             Ok(Some(checkpoint)) if checkpoint.position >= start && checkpoint.position > self.records.state.position => {
                 TailError::StartAgain(Box::new(checkpoint))

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use base::World;
 use base::task::Task;
+use base::watch;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use types::Error;
 use types::id::{ChannelName, ShardId};
 use types::position::Position;
@@ -24,7 +25,7 @@ use super::request::{WriteError, WriteRequest};
 use super::state::{Limits, Phase, SequencerState, Stopped};
 use crate::log::Log;
 use crate::planted::Planted;
-use crate::reader::{Acknowledged, Event, ReaderState, Receipt};
+use crate::reader::{Acknowledged, Event, ReaderState, Receipt, Surroundings};
 
 mod run;
 
@@ -51,6 +52,8 @@ pub struct SequencerOptions {
     pub start: ReaderState,
     /// Judges what is stale.
     pub admission: Box<dyn Admission>,
+    /// Where the newest checkpoint is read before a cut is taken for a loss: a successor may have made it. `None` where there can be none.
+    pub surroundings: Option<Arc<dyn Surroundings>>,
     /// Sizes; `None` takes the defaults for the log.
     pub limits: Option<Limits>,
     /// Bugs of simulations.
@@ -99,7 +102,7 @@ impl Sequencer {
         let status = Status { phase: core.phase().clone(), epoch: core.epoch(), acknowledged: core.acknowledged() };
         let (publish, status) = watch::channel(status);
         let (stop, stopping) = watch::channel(false);
-        let parts = run::Parts { core, apply, commands: receiver, stopping, publish };
+        let parts = run::Parts { core, apply, commands: receiver, stopping, publish, surroundings: options.surroundings };
         let task = world.tasks.spawn(run::Driver::new(world.clone(), log, options.channel, parts).run());
         Self { commands, status, stop: Arc::new(stop), _task: Arc::new(Mutex::new(task)) }
     }

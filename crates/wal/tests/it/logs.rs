@@ -71,6 +71,7 @@ fn decorated_logs_are_logs() {
         fn read(&self, _: &ChannelName, read: Passed) {
             self.1.fetch_add(read.frames, Ordering::Relaxed);
         }
+        fn read_failed(&self, _: &ChannelName) {}
     }
     simulated(async {
         let world = World::simulated(1, Arc::new(RealDisk));

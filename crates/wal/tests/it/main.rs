@@ -3,6 +3,9 @@
 mod crash;
 mod disk;
 mod embedded;
+mod fuzz;
+#[path = "../../../../tests/fuzzing.rs"]
+mod fuzzing;
 mod kafka;
 mod logs;
 mod model;

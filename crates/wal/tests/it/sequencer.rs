@@ -91,6 +91,7 @@ impl Bench {
             process,
             start: self.start.clone(),
             admission: Box::new(StampedShards::default()),
+            surroundings: None,
             limits: None,
             planted: Default::default(),
         };

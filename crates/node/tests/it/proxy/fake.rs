@@ -18,7 +18,6 @@ use types::batch::Batch;
 use types::collection::{Collection, Partition};
 use types::id::*;
 use types::index_params::{IndexDefinition, Metric};
-use types::position::Position;
 use types::record::{Body, Control, Keys, Refusal, Rows};
 use types::time::Timestamp;
 use types::value::Key;
@@ -73,7 +72,7 @@ pub struct State {
     pub read_faults: VecDeque<Code>,
     answers: BTreeMap<(ChannelName, WriterId, u64), Outcome>,
     expired: i64,
-    writers: i64,
+    pub writers: i64,
     next_id: i64,
     clock: u64,
 }
@@ -243,7 +242,7 @@ impl DataNode for Node {
         unused()
     }
 
-    async fn barrier(&self, _: &Call, _: &ChannelName) -> Result<Position> {
+    async fn barrier(&self, _: &Call, _: &ChannelName) -> Result<role::data::LogEnd> {
         unused()
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Parts {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) publish: watch::Sender<Status>,
+    pub(super) surroundings: Option<Arc<dyn Surroundings>>,
 }
 
 pub(super) struct Driver {
@@ -37,6 +38,7 @@ pub(super) struct Driver {
     effects: Vec<Effect>,
     appender: Option<Box<dyn Appender>>,
     failures: u32,
+    surroundings: Option<Arc<dyn Surroundings>>,
 }
 
 enum Waiter {
@@ -48,7 +50,7 @@ type Append = BoxFuture<'static, (Box<dyn Appender>, Result<Vec<Position>, LogEr
 
 impl Driver {
     pub(super) fn new(world: World, log: Arc<dyn Log>, channel: ChannelName, parts: Parts) -> Self {
-        let Parts { core, apply, commands, stopping, publish } = parts;
+        let Parts { core, apply, commands, stopping, publish, surroundings } = parts;
         Self {
             world,
             log,
@@ -63,6 +65,7 @@ impl Driver {
             effects: Vec::new(),
             appender: None,
             failures: 0,
+            surroundings,
         }
     }
 
@@ -93,13 +96,31 @@ impl Driver {
     async fn read_back_once(&mut self) {
         match self.try_read_back().await {
             Ok(()) => self.failures = 0,
-            Err(LogError::Unavailable(error)) => {
-                tracing::warn!(channel = %self.channel, %error, "log not available, the sequencer reads back again");
-                self.core.unknown();
-                self.failures += 1;
-                self.world.clock.sleep(pause(self.failures)).await;
-            }
+            Err(LogError::Unavailable(error)) => self.again(&error).await,
+            Err(LogError::Truncated { asked, start }) => self.cut(asked, start).await,
             Err(error) => self.stop_on(error),
+        }
+    }
+
+    async fn again(&mut self, error: &Error) {
+        tracing::warn!(channel = %self.channel, %error, "log not available, the sequencer reads back again");
+        self.core.unknown();
+        self.failures += 1;
+        self.world.clock.sleep(pause(self.failures)).await;
+    }
+
+    /// The log begins above what this sequencer has read. A successor's checkpoint above says that nothing was lost.
+    async fn cut(&mut self, asked: Position, start: Position) {
+        let checkpoint = match &self.surroundings {
+            Some(surroundings) => surroundings.checkpoint().await,
+            None => Ok(None),
+        };
+        match checkpoint {
+            Ok(Some(by)) if by.position >= start && by.epoch > self.core.epoch() => {
+                self.core.stop(Stopped::Superseded(by.epoch), &mut self.effects);
+            }
+            Ok(_) => self.stop_on(LogError::Truncated { asked, start }),
+            Err(error) => self.again(&error).await,
         }
     }
 
@@ -204,6 +225,11 @@ impl Driver {
             landed = match self.read_gap(through).await {
                 Ok(()) => self.core.gap_read(),
                 Err(LogError::Unavailable(_)) => {
+                    self.core.unknown();
+                    Landed::Unknown
+                }
+                // Reading back finds it again, and asks whether a successor cut.
+                Err(LogError::Truncated { .. }) => {
                     self.core.unknown();
                     Landed::Unknown
                 }

@@ -232,6 +232,7 @@ impl Run {
             process: node.process,
             start,
             admission: Box::new(StampedShards::default()),
+            surroundings: None,
             limits: Some(limits),
             planted: self.bugs.planted,
         };
