@@ -88,13 +88,13 @@ impl KafkaLog {
         Ok((low.max(0) as u64, high.max(0) as u64))
     }
 
-    /// A topic that was just made is not known to every broker at once.
-    async fn wait_until_known(&self, channel: &ChannelName) -> Result<(), LogError> {
+    /// [`Self::watermarks`] of a topic that was just made: it isn't known to every broker at once, and may be unknown again for a moment.
+    async fn settled_watermarks(&self, channel: &ChannelName) -> Result<(u64, u64), LogError> {
         let clock = &self.inner.world.clock;
         let deadline = clock.now() + ADMIN_TIMEOUT;
         loop {
             match self.watermarks(channel).await {
-                Ok(_) => return Ok(()),
+                Ok(watermarks) => return Ok(watermarks),
                 Err(error) if clock.now() >= deadline => return Err(error),
                 Err(_) => clock.sleep(CREATION_PAUSE).await,
             }
@@ -129,11 +129,11 @@ impl KafkaLog {
 
     /// The identity in the topic's lowest record, writing one into an empty topic.
     async fn identity(&self, channel: &ChannelName) -> Result<LogId, LogError> {
-        let (mut low, mut high) = self.watermarks(channel).await?;
+        let (mut low, mut high) = self.settled_watermarks(channel).await?;
         if high == 0 {
             let id = LogId(self.inner.world.random.u128());
             appender::KafkaAppender::new(&self.inner.config, self.inner.message_bytes_max, channel, id)?.append_identity().await?;
-            (low, high) = self.watermarks(channel).await?;
+            (low, high) = self.settled_watermarks(channel).await?;
         }
         if low >= high {
             let text = format!("topic {channel} is empty, and had {high} records: someone else deleted them");
@@ -163,7 +163,7 @@ impl Log for KafkaLog {
         }
         let inner = &self.inner;
         topic::create(&inner.admin, channel.as_str(), inner.brokers, inner.message_bytes_max).await?;
-        self.wait_until_known(channel).await?;
+        self.settled_watermarks(channel).await?;
         let partitions = self.partitions(channel).await?;
         if partitions > 1 {
             let text = format!("topic {channel} has {partitions} partitions, a channel is one: delete it, it will be made as it must be");
