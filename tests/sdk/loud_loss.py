@@ -70,6 +70,7 @@ class Case:
         shutil.copytree(prepared, self.server.directory)
         self.server.environment, self.server.process = {}, None
         self.data = os.path.join(self.server.directory, "data")
+        self.server.arguments = ["--data", self.data]
         damage(self)
         servers.append(self.server)
 

@@ -217,7 +217,7 @@ impl World {
         let random = &self.random;
         self.damaged = self.files.iter().map(|(segment, _)| segment.id).filter(|_| random.chance(0.2)).collect();
         let segments = self.open();
-        self.shard.adopt(&Base::of(&self.manifest), segments);
+        self.shard.adopt(&Base::of(&self.manifest), Some(segments));
     }
 
     /// Another process: manifest, then the log from the beginning (what is flushed must be skipped).
