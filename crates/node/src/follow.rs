@@ -89,6 +89,10 @@ impl Followers {
     pub async fn channel_with(self: &Arc<Self>, call: &Call, name: &ChannelName, shard: ShardId) -> Result<Arc<Channel>> {
         let turn = self.turn(name);
         let _turn = turn.lock().await;
+        // This process is to write the channel, and says why it can't: reading it beside that would hide the reason.
+        if let Some(error) = self.parts.channels.failure(name) {
+            return Err(error);
+        }
         let channel = match self.parts.channels.get(name) {
             Some(channel) => channel,
             None => self.begin(call, name, &[]).await?,
