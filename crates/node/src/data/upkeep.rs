@@ -15,7 +15,8 @@ use super::{DataNodeRole, flush, sequencing};
 pub struct Limits {
     /// Growing bytes of a shard that are flushed: `elanus.flush.shardBytes`.
     pub flush_bytes: usize,
-    /// Log bytes above a checkpoint before what holds it is flushed: `elanus.flush.logBytes`. Nothing acts on it: flushes go by bytes of shards alone.
+    /// Log bytes above a checkpoint before what holds it is flushed: `elanus.flush.logBytes`.
+    /// Nothing acts on it: flushes go by bytes of shards alone.
     pub log_bytes: u64,
     /// Between two looks while there are writes.
     pub pause: Duration,
