@@ -335,7 +335,7 @@ def damaged_checkpoint(prepared: str) -> None:
     expect(1 <= len(failed) < len(names), f"damaged checkpoints concern their channels: {failed}")
     for name in failed:
         refused(f"a damaged checkpoint: count of {name}", lambda: count(client, name), "can't be taken up", "checkpoint/", code=103)
-        refused(f"a damaged checkpoint: insert into {name}", lambda: client.insert(name, rows(0)[:1]), "can't be taken up", "checkpoint/")
+        refused(f"a damaged checkpoint: insert into {name}", lambda: client.insert(name, rows(0)[:1]), "can't be taken up", "checkpoint/", "not written")
     for name in set(names) - set(failed):
         whole(client, name, "beside damaged checkpoints")
     for path, content in originals.items():
@@ -365,7 +365,7 @@ def damaged_log(prepared: str) -> None:
         file.write(b"N")
     client = case.start()
     refused("a damaged log: count", lambda: count(client, "fine"), "log of channel", "are damaged or missing", code=None)
-    refused("a damaged log: insert", lambda: client.insert("fine", rows(0)[:1]), "log of channel", "are damaged or missing", code=None)
+    refused("a damaged log: insert", lambda: client.insert("fine", rows(0)[:1]), "log of channel", "are damaged or missing", "not written", code=None)
     expect(count(client, "index") == 2 * ROWS - DELETED + 3, "the rows of another channel")
     whole(client, "deletes", "beside a damaged log")
     case.close()

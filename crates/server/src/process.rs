@@ -21,7 +21,7 @@ use types::id::NodeId;
 
 use crate::internal::Internal;
 use crate::storage::Storage;
-use crate::wiring::{self, Workers};
+use crate::wiring::{self, Candidacy, Workers};
 
 /// How long starting may take: a log of 256 MB is replayed.
 const START_MAX: Duration = Duration::from_secs(300);
@@ -68,7 +68,14 @@ impl Process {
         let Start { world, config, storage, mut internal, observe, coordinated, planted } = start;
         let node = next_node(&*storage.meta).await.map_err(wiring::meta_failed)?;
         let peers = Arc::new(Peers::new(world));
-        let (leadership, coordinators) = wiring::lead(world, config, storage, "", &peers).await?;
+        let candidacy = Candidacy {
+            world: world.clone(),
+            config: config.clone(),
+            storage: storage.clone(),
+            address: String::new(),
+            peers: peers.clone(),
+        };
+        let (leadership, coordinators) = candidacy.lead().await?;
         let seat = Seat::vacant();
         seat.set_members(internal.members(node));
         seat.take(coordinators.clone());
@@ -84,12 +91,7 @@ impl Process {
         recover(&coordinators, &workers, &call, storage.embedded).await?;
         coordinators.run();
         let resign = CancellationToken::new();
-        let term = (world.clone(), config.clone(), storage.clone(), peers);
-        let begin = move || {
-            let (world, config, storage, peers) = term.clone();
-            async move { wiring::lead(&world, &config, &storage, "", &peers).await }
-        };
-        let leading = world.tasks.spawn(seat.clone().hold(world.clone(), leadership, resign.clone(), begin));
+        let leading = candidacy.hold(&seat, leadership, resign.clone());
         Ok(Self { node, seat, workers, proxy, leading, resign })
     }
 

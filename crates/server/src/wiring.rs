@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::World;
 use base::config::Config;
+use base::task::Task;
 use coord::context::{Context, Parts, Settings};
 use coord::reconcile::Coordinators;
 use coord::seat::Seat;
@@ -26,6 +27,7 @@ use node::refresh::Refresher;
 use role::net::Served;
 use role::peers::Peers;
 use store::segment_file::PageCache;
+use tokio_util::sync::CancellationToken;
 use types::id::NodeId;
 use types::{Error, Result};
 
@@ -54,21 +56,44 @@ pub struct Workers {
     pub channels: Arc<Channels>,
 }
 
-/// Waits until this process leads, then has all coordinators over its storage. Their loops aren't started, and nobody is a member yet.
-///
-/// # Errors
-/// Meta can't be reached or read.
-pub async fn lead(
-    world: &World,
-    config: &Config,
-    storage: &Storage,
-    address: &str,
-    peers: &Arc<Peers>,
-) -> Result<(Leadership, Coordinators)> {
-    let candidate = Candidate { office: "coordinators".to_owned(), address: address.to_owned(), ttl: OFFICE_TTL };
-    let leadership = campaign(world, &storage.meta, &candidate).await.map_err(meta_failed)?;
-    let coordinators = Coordinators::new(context(world, config, storage, &leadership, peers).await?);
-    Ok((leadership, coordinators))
+/// What a process stands for election with.
+#[derive(Clone)]
+pub struct Candidacy {
+    /// The world.
+    pub world: World,
+    /// The settings.
+    pub config: Config,
+    /// What is kept.
+    pub storage: Storage,
+    /// Where the coordinators are reached; empty for this process alone.
+    pub address: String,
+    /// How they reach nodes.
+    pub peers: Arc<Peers>,
+}
+
+impl Candidacy {
+    /// Waits until this process leads, then has all coordinators over its storage. Their loops aren't started, and nobody is a member yet.
+    ///
+    /// # Errors
+    /// Meta can't be reached or read.
+    pub async fn lead(&self) -> Result<(Leadership, Coordinators)> {
+        let Self { world, config, storage, address, peers } = self;
+        let candidate = Candidate { office: "coordinators".to_owned(), address: address.clone(), ttl: OFFICE_TTL };
+        let leadership = campaign(world, &storage.meta, &candidate).await.map_err(meta_failed)?;
+        let coordinators = Coordinators::new(context(world, config, storage, &leadership, peers).await?);
+        Ok((leadership, coordinators))
+    }
+
+    /// Keeps `seat` filled from the `first` term on: after each term that is lost this process stands again, until `stop`.
+    pub fn hold(self, seat: &Arc<Seat>, first: Leadership, stop: CancellationToken) -> Task<()> {
+        let tasks = self.world.tasks.clone();
+        let world = self.world.clone();
+        let begin = move || {
+            let candidacy = self.clone();
+            async move { candidacy.lead().await }
+        };
+        tasks.spawn(seat.clone().hold(world, first, stop, begin))
+    }
 }
 
 async fn context(world: &World, config: &Config, storage: &Storage, leadership: &Leadership, peers: &Arc<Peers>) -> Result<Context> {

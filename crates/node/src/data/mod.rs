@@ -187,7 +187,7 @@ impl DataNodeRole {
 impl DataNode for DataNodeRole {
     async fn open_stream(&self, _call: &Call, channel: &ChannelName, writer: WriterId) -> Result<WriteStream> {
         match self.loss(channel) {
-            Some(error) => Ok(stream::refuse(&self.parts.world, error)),
+            Some(error) => Err(error),
             None => Ok(stream::open(&self.parts.world, self.sequencer(channel)?, writer)),
         }
     }

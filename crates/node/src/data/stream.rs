@@ -17,22 +17,6 @@ pub(super) fn open(world: &World, sequencer: Sequencer, writer: WriterId) -> Wri
     WriteStream { requests, answers }
 }
 
-/// A stream of a channel that can't be taken up: every request is told why.
-pub(super) fn refuse(world: &World, error: types::Error) -> WriteStream {
-    let (requests, mut incoming) = mpsc::channel::<WriteRequest>(STREAM_BOUND);
-    let (outgoing, answers) = mpsc::channel(STREAM_BOUND);
-    let task = async move {
-        while let Some(request) = incoming.recv().await {
-            let answer = WriteAnswer::Failed { sequence: request.sequence, refusal: (&error).into() };
-            if outgoing.send(answer).await.is_err() {
-                return;
-            }
-        }
-    };
-    world.tasks.spawn(task).detach();
-    WriteStream { requests, answers }
-}
-
 async fn run(sequencer: Sequencer, writer: WriterId, mut incoming: mpsc::Receiver<WriteRequest>, outgoing: mpsc::Sender<WriteAnswer>) {
     let mut waiting = FuturesUnordered::new();
     let mut open = true;

@@ -25,7 +25,7 @@ use types::limits::WRITER_IN_FLIGHT_MAX;
 use types::{Code, Error, Result};
 
 use super::Peers;
-use super::window::{Step, Window, Write};
+use super::window::{Step, TurnedAway, Window, Write};
 
 /// How long finding the sequencer and opening a stream may take before it is tried again.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
@@ -82,7 +82,8 @@ impl Streams {
     /// Writes, and returns what the log holds durably: written or refused.
     ///
     /// # Errors
-    /// `TIMEOUT` at the call's deadline: not written if it says so, else the outcome is unknown. `CHANNEL_NOT_AVAILABLE` where no sequencer
+    /// `TIMEOUT` at the call's deadline: not written if it says so, else the outcome is unknown. `DATA_INTEGRITY` where the channel is out of
+    /// service, which also says if it isn't written. `CHANNEL_NOT_AVAILABLE` where no sequencer
     /// can tell any more what became of the request.
     pub async fn write(&self, call: &Call, channel: &ChannelName, write: Write) -> Result<Outcome> {
         let (reply, outcome) = oneshot::channel();
@@ -160,6 +161,9 @@ impl Driver {
                 Ok(stream) => self.serve(stream).await,
                 Err(error) => {
                     tracing::info!(channel = %self.channel, %error, "no stream to the sequencer");
+                    if error.code() == Code::DATA_INTEGRITY {
+                        self.turn_away(&error);
+                    }
                     End::Reopen
                 }
             };
@@ -257,6 +261,17 @@ impl Driver {
             }
             self.used = now;
             self.window.push(submission.write, submission.reply);
+        }
+    }
+
+    /// The channel is out of service until somebody mends it: who waits is told so now, not at the deadline.
+    fn turn_away(&mut self, error: &Error) {
+        let TurnedAway { unwritten, unknown } = self.window.turned_away();
+        for reply in unwritten {
+            drop(reply.send(Err(error.clone().context("not written"))));
+        }
+        for reply in unknown {
+            drop(reply.send(Err(error.clone().context("the outcome is unknown"))));
         }
     }
 

@@ -55,6 +55,15 @@ struct Slot<R> {
     was_sent: bool,
 }
 
+/// Whom to tell what when no stream can be had.
+#[derive(PartialEq, Debug)]
+pub struct TurnedAway<R> {
+    /// Nothing of theirs was sent, and nothing will be.
+    pub unwritten: Vec<R>,
+    /// A stream has carried theirs: it stays outstanding.
+    pub unknown: Vec<R>,
+}
+
 /// What an answer asks for.
 #[derive(PartialEq, Debug)]
 pub enum Step<R> {
@@ -153,6 +162,17 @@ impl<R> Window<R> {
             return Step::Contradiction;
         }
         Step::Failed { reply: slot.reply.take(), refusal }
+    }
+
+    /// The channel is out of service. What no stream has carried is forgotten: it has the highest sequences, so that no gap is left.
+    pub fn turned_away(&mut self) -> TurnedAway<R> {
+        let first = self.slots.iter().find(|(_, slot)| !slot.was_sent).map_or(self.next, |(&sequence, _)| sequence);
+        let unsent = self.slots.split_off(&first);
+        debug_assert!(unsent.values().all(|slot| !slot.was_sent), "what was sent lies before what wasn't");
+        self.next = first;
+        self.bytes -= unsent.values().map(|slot| slot.write.body.len()).sum::<usize>();
+        let unwritten = unsent.into_values().filter_map(|slot| slot.reply).collect();
+        TurnedAway { unwritten, unknown: self.slots.values_mut().filter_map(|slot| slot.reply.take()).collect() }
     }
 
     /// Goes over to a new writer id: sequences begin at 1 again. Gives back the replies of requests that were sent: their outcome is unknown.
@@ -273,6 +293,23 @@ mod tests {
         (1..FAILURES_MAX).for_each(|_| drop(window.answer(again(2))));
         assert_eq!(window.answer(again(2)), Step::Contradiction);
         assert_eq!(window.abandon(), [] as [u32; 0], "its caller knows");
+    }
+
+    #[test]
+    fn where_no_stream_can_be_had_only_what_was_never_sent_is_forgotten() {
+        let mut window = window(2);
+        sent(&mut window);
+        window.push(write(1), 3);
+        assert_eq!(window.turned_away(), TurnedAway { unwritten: vec![3], unknown: vec![1, 2] });
+        window.push(write(1), 4);
+        assert_eq!(window.turned_away(), TurnedAway { unwritten: vec![4], unknown: vec![] }, "each is told once");
+        window.push(write(1), 5);
+        window.reopened();
+        assert_eq!(sent(&mut window), [(1, 1), (2, 1), (3, 1)], "no sequence is left out");
+        let outcome = Outcome::Written { timestamp: Timestamp(1) };
+        assert_eq!(window.answer(decided(1)), Step::Settled { reply: None, outcome });
+        let outcome = Outcome::Written { timestamp: Timestamp(3) };
+        assert_eq!(window.answer(decided(3)), Step::Settled { reply: Some(5), outcome });
     }
 
     #[test]

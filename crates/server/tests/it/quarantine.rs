@@ -22,7 +22,7 @@ use role::peers::Peers;
 use role::query::{QueryCoord, QueryNode, QueryRequest, ReadAt, Scope};
 use role::root::{CollectionRef, CreateCollection, RootCoord};
 use server::storage::Storage;
-use server::wiring::{self, Workers};
+use server::wiring::{self, Candidacy, Workers};
 use store::object::Store;
 use store::object::memory::MemoryStore;
 use types::batch::Batch;
@@ -72,7 +72,16 @@ impl Outside {
             embedded: true,
         };
         let peers = Arc::new(Peers::new(&world));
-        let (leadership, coordinators) = wiring::lead(&world, &config, &storage, "", &peers).await.expect("meta is there");
+        let (leadership, coordinators) = Candidacy {
+            world: world.clone(),
+            config: config.clone(),
+            storage: storage.clone(),
+            address: String::new(),
+            peers: peers.clone(),
+        }
+        .lead()
+        .await
+        .expect("meta is there");
         let Coordinators { root, data, query, index, .. } = coordinators.clone();
         let nodes = wiring::workers(&world, &config, &storage, &Roles { root, data, query, index }, &peers);
         let seat = Seat::vacant();

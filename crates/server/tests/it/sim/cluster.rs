@@ -24,7 +24,7 @@ use role::peers::Peers;
 use server::internal::Internal;
 use server::process::{Process, Start};
 use server::storage::Storage;
-use server::wiring::{self, Workers};
+use server::wiring::{self, Candidacy, Workers};
 use store::object::memory::MemoryStore;
 use tokio_util::sync::CancellationToken;
 use types::Result;
@@ -238,10 +238,17 @@ impl Cluster {
     }
 
     async fn start_control(&self, world: &World) -> Result<Running> {
-        let (meta, storage, node) = self.connect(world, 0).await?;
+        let (meta, storage, node) = self.connect(0).await?;
         let peers = self.peers(world, "c");
         let config = &self.inner.config;
-        let (leadership, coordinators) = wiring::lead(world, config, &storage, "c", &peers).await?;
+        let candidacy = Candidacy {
+            world: world.clone(),
+            config: config.clone(),
+            storage: storage.clone(),
+            address: "c".to_owned(),
+            peers: peers.clone(),
+        };
+        let (leadership, coordinators) = candidacy.lead().await?;
         let seat = Seat::vacant();
         seat.take(coordinators.clone());
         let roles = Roles { root: seat.clone(), data: seat.clone(), query: seat.clone(), index: seat.clone() };
@@ -254,18 +261,13 @@ impl Cluster {
         let proxy = Proxy::start(parts, wiring::proxy_config(config, node, ""), &call).await?;
         peers.set_own_proxy(proxy.clone());
         coordinators.run();
-        let term = (world.clone(), config.clone(), storage.clone(), peers);
-        let begin = move || {
-            let (world, config, storage, peers) = term.clone();
-            async move { wiring::lead(&world, &config, &storage, "c", &peers).await }
-        };
-        world.tasks.spawn(seat.clone().hold(world.clone(), leadership, CancellationToken::new(), begin)).detach();
+        candidacy.hold(&seat, leadership, CancellationToken::new()).detach();
         Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), seat: Some(seat), _workers: Some(workers), _process: None })
     }
 
     async fn start_data(&self, world: &World, name: &'static str) -> Result<Running> {
         let number = if name == "d1" { 1 } else { 2 };
-        let (meta, storage, node) = self.connect(world, number).await?;
+        let (meta, storage, node) = self.connect(number).await?;
         let peers = self.peers(world, name);
         let control = self.inner.network.remote(name, "c");
         let roles = Roles { root: control.clone(), data: control.clone(), query: control.clone(), index: control };
@@ -280,10 +282,9 @@ impl Cluster {
         Ok(Running { world: world.clone(), node, meta, proxy: None, seat: None, _workers: Some(workers), _process: None })
     }
 
-    async fn connect(&self, world: &World, number: u64) -> Result<(meta::memory::MemoryMeta, Storage, NodeId)> {
+    async fn connect(&self, number: u64) -> Result<(meta::memory::MemoryMeta, Storage, NodeId)> {
         let meta = self.inner.meta.connect();
         let storage = self.inner.storage(Arc::new(self.inner.log.for_node(number)), &meta, false);
-        let _ = world;
         let node = next_node(&meta).await.map_err(wiring::meta_failed)?;
         Ok((meta, storage, node))
     }
