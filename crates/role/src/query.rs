@@ -126,6 +126,8 @@ pub struct Scope {
     pub filter: Plan,
     /// Columns to return.
     pub output: Vec<FieldId>,
+    /// Bytes of an answer beyond which it is refused.
+    pub output_bytes_max: usize,
 }
 
 /// A search of one shard.

@@ -15,6 +15,7 @@ use types::id::NodeId;
 use crate::admin::{self, Health};
 use crate::internal::Internal;
 use crate::observe::{RequestMetrics, say_what_runs};
+use crate::oversize;
 use crate::port::Port;
 use crate::process::{Process, Start};
 use crate::reload::Reloading;
@@ -126,6 +127,7 @@ async fn client_routes(service: MilvusServiceServer<Proxy>) -> axum::Router {
     axum::Router::new()
         .route_service("/milvus.proto.milvus.MilvusService/{*method}", service)
         .route_service("/grpc.health.v1.Health/{*method}", health)
+        .layer(axum::middleware::map_response(oversize::translate))
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or Ctrl-C.

@@ -185,6 +185,7 @@ impl Reading<'_> {
             ignore_growing: self.ignore_growing,
             filter: self.plan.clone(),
             output: self.output.clone(),
+            output_bytes_max: self.proxy.config().limits.output_bytes,
         }
     }
 
