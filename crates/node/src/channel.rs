@@ -52,6 +52,8 @@ pub struct Channel {
     progress: watch::Sender<Progress>,
     /// Bytes of rows and deletes that no manifest holds.
     unflushed: AtomicUsize,
+    /// Bytes of writes that this process's sequencer has stamped and that aren't applied yet.
+    stamped: AtomicUsize,
     mileage: Mileage,
     /// When a question was asked whose answer, the log's end, is applied here by now.
     level: Mutex<Option<Instant>>,
@@ -121,6 +123,7 @@ impl Channel {
             shards: Mutex::default(),
             progress: watch::channel(progress_of(start)).0,
             unflushed: AtomicUsize::default(),
+            stamped: AtomicUsize::default(),
             mileage: Mileage::default(),
             level: Mutex::default(),
             checkpoint: Mutex::new(start.position),
@@ -295,6 +298,23 @@ impl Channel {
         self.mileage.share(total);
     }
 
+    /// A write was stamped.
+    pub fn stamped(&self, bytes: usize) {
+        self.stamped.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The sequencer stamps anew what isn't in the log.
+    pub fn stamps_anew(&self) {
+        self.stamped.store(0, Ordering::Relaxed);
+    }
+
+    /// A record was applied; this process may have stamped it, or another one before.
+    fn landed(&self, bytes: usize) {
+        let less = |stamped: usize| Some(stamped.saturating_sub(bytes));
+        // It always gives a value.
+        let _ = self.stamped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
     fn count(&self, before: usize, after: usize) {
         self.unflushed.fetch_add(after, Ordering::Relaxed);
         self.unflushed.fetch_sub(before, Ordering::Relaxed);
@@ -420,6 +440,11 @@ fn event_bytes(event: &Event) -> u64 {
     (OVERHEAD + body) as u64
 }
 
+/// Bytes of what a write brings; 0 for other records.
+pub fn write_bytes(body: &Body) -> usize {
+    if matches!(body, Body::Insert(_) | Body::Delete(_) | Body::Upsert { .. }) { body.bytes() } else { 0 }
+}
+
 fn absent(id: ShardId) -> Error {
     Error::new(Code::COLLECTION_NOT_FOUND, format!("shard {id} isn't here: collection not found[collection={}]", id.collection))
 }
@@ -515,7 +540,10 @@ impl Apply for Sink {
         let before = shards.unflushed_bytes(header.shard);
         self.channel.mileage.passed(span.first, event_bytes(&event));
         match event {
-            Event::Record { record, .. } => shards.apply(&record, span, self.channel.source != Source::Tailer),
+            Event::Record { record, .. } => {
+                self.channel.landed(write_bytes(&record.body));
+                shards.apply(&record, span, self.channel.source != Source::Tailer);
+            }
             Event::Unreadable { error, .. } => match shards.quarantined.get_mut(&header.shard) {
                 Some(quarantined) => quarantined.passed(span),
                 None => shards.quarantine(header.shard, span, error),
@@ -538,8 +566,8 @@ impl Apply for Sink {
 #[derive(Default)]
 pub struct Channels {
     channels: RwLock<BTreeMap<ChannelName, Arc<Channel>>>,
-    /// How often a channel was taken up, or couldn't be.
-    arrivals: watch::Sender<u64>,
+    /// Counts what upkeep looks at beside records.
+    changes: watch::Sender<u64>,
     /// Channels that can't be taken up, under which process epoch, and why.
     failed: RwLock<BTreeMap<ChannelName, (u64, Error)>>,
 }
@@ -556,16 +584,17 @@ impl Channels {
         if let Some(old) = self.channels.write().insert(channel.name.clone(), channel) {
             old.end();
         }
-        self.arrived();
+        self.changed();
     }
 
-    fn arrived(&self) {
-        self.arrivals.send_modify(|count| *count += 1);
+    /// Something other than a record asks for upkeep: a channel was taken up or can't be, or a shard was flushed.
+    pub fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Resolves with each channel that is taken up, or can't be, after the call.
-    pub fn arrivals(&self) -> watch::Receiver<u64> {
-        self.arrivals.subscribe()
+    /// Resolves with each [`Self::changed`] after the call.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Lets go of a channel, unless another object has taken its place.
@@ -585,7 +614,7 @@ impl Channels {
     /// A channel that was assigned to this process can't be taken up.
     pub fn fail(&self, name: &ChannelName, process: u64, error: Error) {
         self.failed.write().insert(name.clone(), (process, error));
-        self.arrived();
+        self.changed();
     }
 
     /// It was tried again in vain.
@@ -610,9 +639,10 @@ impl Channels {
         self.channels.read().values().cloned().collect()
     }
 
-    /// Bytes of rows and deletes that no manifest holds, of all channels.
+    /// Bytes of rows and deletes that no manifest holds, of all channels, those included that are on their way into the log.
     pub fn unflushed_bytes(&self) -> usize {
-        self.channels.read().values().map(|channel| channel.unflushed.load(Ordering::Relaxed)).sum()
+        let of = |channel: &Arc<Channel>| channel.unflushed.load(Ordering::Relaxed) + channel.stamped.load(Ordering::Relaxed);
+        self.channels.read().values().map(of).sum()
     }
 
     /// The channel that a shard is in.

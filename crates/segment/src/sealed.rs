@@ -67,6 +67,11 @@ impl Sealed {
         Self { reader: self.reader.clone(), key: self.key.clone(), indexes, deaths: self.deaths.clone() }
     }
 
+    /// Whether a delete in one is a delete in the other.
+    pub fn shares_deaths(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.deaths, &other.deaths)
+    }
+
     /// Which segment.
     pub fn id(&self) -> SegmentId {
         self.reader.id()

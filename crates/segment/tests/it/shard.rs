@@ -202,7 +202,13 @@ impl World {
 
     fn open(&self) -> Segments {
         let pages = PageCache::new(1 << 20);
+        let version = self.shard.versions().load_full();
+        let keeps = self.random.chance(0.7);
         let open = |(segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>)| {
+            // As a node does: what is open stays open.
+            if let Some(known) = version.sealed.iter().find(|sealed| keeps && sealed.id() == segment.id) {
+                return known.clone();
+            }
             let blobs = segment.files.iter().map(|file| {
                 let (name, bytes) = objects.iter().find(|(name, _)| *name == file.object.name).expect("every file was written");
                 (file.kind, Arc::new(MemoryBlob::new(name.clone(), bytes.clone())) as Arc<dyn Blob>)
