@@ -23,6 +23,9 @@ use crate::control::ControlState;
 /// Rows of a merged chunk, at most: what a filter evaluates and a scan reads in one go.
 pub const CHUNK_ROWS_MAX: usize = 8_192;
 
+/// Keys for which there is room without growing rows.
+const ROOM_KEPT: usize = 1_024;
+
 /// A run of rows with consecutive numbers.
 pub struct Chunk {
     /// The number of row 0.
@@ -207,6 +210,10 @@ impl Growing {
         }
         for chunk in &gone {
             Self::forget_keys(&mut self.rows_of_key, self.key_field, chunk, chunk.rows());
+        }
+        // A map keeps the room of its largest time: some 60 bytes for each row that ever grew at once.
+        if self.rows_of_key.capacity() > ROOM_KEPT + 4 * self.rows_of_key.len() {
+            self.rows_of_key.shrink_to_fit();
         }
         self.bytes = self.chunks.iter().map(|chunk| chunk.batch.bytes()).sum();
         // Readers of before keep chunks that are gone here, and need their deaths: those stay theirs. Later ones end above what they read at.
