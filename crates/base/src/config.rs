@@ -6,7 +6,8 @@
 //!
 //! There is one table of keys: the `section!` declarations in [`external`], [`proxy`], [`roles`], [`common`], [`quota`] and [`own`]. The
 //! typed tree, the errors, `configs/elanus.yaml` and the reloading all come from it. Invariant: what is written down and can't be read is
-//! an error that names key, value, source and what is allowed; what isn't known is a warning; nothing is silently replaced.
+//! an error that names key, value, source and what is allowed; what isn't known is a warning; nothing is silently replaced. What isn't acted
+//! upon yet says so ([`Effect`]): setting it is a warning, or an error where someone would rely on it.
 //!
 //! Start with [`Sources::of_process`] and [`Sources::load`]; [`Config::default`] is all defaults. [`LiveConfig`] follows changes,
 //! [`Backends::choose`] decides about metadata store, log and objects.
@@ -35,7 +36,7 @@ pub use self::external::{
     ChannelNames, CloudProvider, Etcd, EtcdAuth, EtcdSsl, EtcdUse, Kafka, KafkaSsl, LocalStorage, MessageChannels, Metastore,
     MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType, TlsVersion,
 };
-pub use self::key::{Key, KeyEntry, Unit, normalize};
+pub use self::key::{Effect, Key, KeyEntry, Unit, normalize};
 pub use self::live::{Change, Current, LiveConfig};
 pub use self::own::{DeployMode, Elanus, ElanusFlush, ElanusLease, ElanusLog, ElanusMemory};
 pub use self::proxy::{AccessLog, AllowedChars, Proxy, ProxyGrpc, ProxyHttp};
@@ -94,7 +95,7 @@ macro_rules! config {
 
         impl Config {
             fn describe(table: &mut Table) {
-                $(<$type>::describe($name, table);)*
+                $(table.within(stringify!($field), |table| <$type>::describe($name, table));)*
             }
 
             fn read(reader: &mut Reader<'_>, server_labels: BTreeMap<String, String>, resolved: &Resolved) -> Self {

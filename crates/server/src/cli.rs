@@ -82,13 +82,11 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     let world = World::real();
-    let log = match Log::start(&LogOptions::from_config(&loaded.config.log, "standalone"), world.clock.clone()) {
+    let log = match Log::start(&LogOptions::from_config(&loaded.config, "standalone"), world.clock.clone()) {
         Ok(log) => log,
         Err(error) => return fail(&error.to_string()),
     };
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.tell();
     let live = LiveConfig::new(sources, &loaded);
     let log = Arc::new(log);
     follow_settings(&world, &live, &log);

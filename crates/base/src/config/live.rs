@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
+use super::key::{Effect, Key};
 use super::resolve::{self, Loaded, Resolved};
 use super::source::{Layer, Sources};
 use super::{Config, ConfigError};
@@ -62,6 +63,8 @@ pub struct Change {
     pub applied: Vec<String>,
     /// Keys whose new value waits for a restart.
     pub after_restart: Vec<String>,
+    /// Changed keys that aren't acted upon yet.
+    pub ignored: Vec<String>,
     /// As [`Loaded::warnings`].
     pub warnings: Vec<String>,
 }
@@ -124,20 +127,25 @@ impl LiveConfig {
 
     fn adopt(&self, state: &mut State, sources: Sources) -> Result<Change, ConfigError> {
         let loaded = sources.load()?;
-        let reloading: BTreeSet<String> = Config::keys().into_iter().filter(|entry| entry.key.reloads).map(|entry| entry.path).collect();
-        let (applied, after_restart): (Vec<_>, Vec<_>) =
+        let keys = Config::keys();
+        let paths = |which: &dyn Fn(&Key) -> bool| -> BTreeSet<String> {
+            keys.iter().filter(|entry| which(&entry.key)).map(|entry| entry.path.clone()).collect()
+        };
+        let (reloading, unheeded) = (paths(&|key| key.reloads), paths(&|key| key.effect != Effect::Acted));
+        let (applied, waiting): (Vec<_>, Vec<_>) =
             state.resolved.changed(&loaded.resolved).into_iter().partition(|name| reloading.contains(name));
-        let resolved = loaded.resolved.with_kept(&after_restart, &state.resolved);
-        let (config, problems) = resolve::read(&resolved, &state.server_labels);
-        if !problems.is_empty() {
-            return Err(ConfigError { problems });
+        let resolved = loaded.resolved.with_kept(&waiting, &state.resolved);
+        let (ignored, after_restart) = waiting.into_iter().partition(|name| unheeded.contains(name));
+        let read = resolve::read(&resolved, &state.server_labels);
+        if !read.problems.is_empty() {
+            return Err(ConfigError { problems: read.problems });
         }
         state.sources = sources;
         state.resolved = resolved;
         if !applied.is_empty() {
-            self.inner.current.send_replace(Arc::new(config));
+            self.inner.current.send_replace(Arc::new(read.config));
         }
-        Ok(Change { applied, after_restart, warnings: loaded.warnings })
+        Ok(Change { applied, after_restart, ignored, warnings: loaded.warnings })
     }
 
     /// Reads the files again every `elanus.reloadInterval`, and when `asked` says so, for ever; logs what comes of it. A wrong file is told
@@ -145,10 +153,12 @@ impl LiveConfig {
     pub async fn follow_files(&self, clock: Clock, asked: &Notify) {
         let mut told: Option<Result<Change, ConfigError>> = None;
         loop {
+            let config = self.current();
+            let interval = config.elanus.reload_interval;
             tokio::select! {
                 biased;
                 () = asked.notified() => {}
-                () = clock.sleep(self.current().elanus.reload_interval) => {}
+                () = clock.sleep(interval) => {}
             }
             let live = self.clone();
             let Ok(result) = tokio::task::spawn_blocking(move || live.reread()).await else { continue };
@@ -175,5 +185,8 @@ fn tell(result: &Result<Change, ConfigError>) {
     }
     if !change.after_restart.is_empty() {
         tracing::warn!(keys = change.after_restart.join(", "), "settings in the files have changed and wait for a restart");
+    }
+    if !change.ignored.is_empty() {
+        tracing::warn!(keys = resolve::in_a_line(&change.ignored), "settings in the files have changed that aren't acted upon yet");
     }
 }

@@ -3,12 +3,12 @@
 //! The source decides before the spelling: an old name in a file that overrides beats the new name in one that is overridden. Within one
 //! source the new name wins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::accepted::is_accepted;
-use super::key::{KeyEntry, normalize};
+use super::key::{Effect, KeyEntry, normalize};
 use super::section::Reader;
 use super::source::{Layer, Sources};
 use super::{Config, ConfigError, yaml};
@@ -100,8 +100,34 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Names that Milvus knows and that have no effect here, as the files spell them.
     pub without_effect: Vec<String>,
+    /// Names of keys that are set to other than their default and aren't acted upon yet, as the sources spell them.
+    pub ignored: Vec<String>,
     pub(super) resolved: Resolved,
     pub(super) server_labels: BTreeMap<String, String>,
+}
+
+/// Names that one line lists.
+const NAMES_MAX: usize = 40;
+
+impl Loaded {
+    /// Logs what an operator should hear: warnings, and one line each of what isn't acted upon.
+    pub fn tell(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        if !self.ignored.is_empty() {
+            tracing::warn!(keys = in_a_line(&self.ignored), "settings that aren't acted upon yet, see configs/elanus.yaml");
+        }
+        if !self.without_effect.is_empty() {
+            tracing::info!(keys = in_a_line(&self.without_effect), "settings of Milvus that mean nothing here");
+        }
+    }
+}
+
+/// The names, up to a bound.
+pub(super) fn in_a_line(names: &[String]) -> String {
+    let shown = names[..names.len().min(NAMES_MAX)].join(", ");
+    if names.len() > NAMES_MAX { format!("{shown} and {} more", names.len() - NAMES_MAX) } else { shown }
 }
 
 impl Sources {
@@ -272,25 +298,45 @@ impl<'a> Matching<'a> {
         }
     }
 
+    /// The names of `paths` as the sources spell them, but for names that also set a key that is acted upon.
+    fn ignored(&self, paths: &[String]) -> Vec<String> {
+        let acted = |path: &String| self.entries.iter().any(|entry| entry.path == *path && entry.key.effect == Effect::Acted);
+        let heeded: BTreeSet<&str> = self.found.iter().filter(|(path, _)| acted(path)).map(|(_, found)| found.name.as_str()).collect();
+        let names = paths.iter().filter_map(|path| Some(self.found.get(path)?.name.as_str()));
+        let names: BTreeSet<&str> = names.filter(|name| !heeded.contains(name)).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     fn finish(mut self, server_labels: BTreeMap<String, String>) -> Result<Loaded, ConfigError> {
         self.without_effect.sort();
         self.without_effect.dedup();
-        let values = self.found.into_iter().map(|(path, found)| (path, (found.text, found.origin)));
+        let values = self.found.iter().map(|(path, found)| (path.clone(), (found.text.clone(), found.origin.clone())));
         let resolved = Resolved { values: Arc::new(values.collect()) };
-        let (config, mut problems) = read(&resolved, &server_labels);
-        self.problems.append(&mut problems);
+        let mut read = read(&resolved, &server_labels);
+        let ignored = self.ignored(&read.ignored);
+        self.problems.append(&mut read.problems);
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
-        Ok(Loaded { config, warnings: self.warnings, without_effect: self.without_effect, resolved, server_labels })
+        let (warnings, without_effect) = (self.warnings, self.without_effect);
+        Ok(Loaded { config: read.config, warnings, without_effect, ignored, resolved, server_labels })
     }
 }
 
-/// The typed tree, and what couldn't be read.
-pub(super) fn read(resolved: &Resolved, server_labels: &BTreeMap<String, String>) -> (Config, Vec<String>) {
-    let mut reader = Reader { resolved, problems: Vec::new() };
+/// The typed tree, and what is to be said about it.
+pub(super) struct Read {
+    pub(super) config: Config,
+    /// What couldn't be read, or can't be granted.
+    pub(super) problems: Vec<String>,
+    /// Full names of keys that are set to other than their default and aren't acted upon.
+    pub(super) ignored: Vec<String>,
+}
+
+/// Reads the tree.
+pub(super) fn read(resolved: &Resolved, server_labels: &BTreeMap<String, String>) -> Read {
+    let mut reader = Reader { resolved, problems: Vec::new(), ignored: Vec::new() };
     let config = Config::read(&mut reader, server_labels.clone(), resolved);
-    (config, reader.problems)
+    Read { config, problems: reader.problems, ignored: reader.ignored }
 }
 
 /// Kubernetes gives each pod variables such as `MINIO_PORT=tcp://10.0.0.1:9000` for each service: they look like keys and aren't.

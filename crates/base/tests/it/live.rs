@@ -50,6 +50,11 @@ fn files_are_read_again() {
     let change = live.reread().unwrap().unwrap();
     assert_eq!((change.applied, change.after_restart), (vec!["proxy.maxFieldNum".to_owned()], vec!["proxy.port".to_owned()]));
     assert_eq!((live.current().proxy.max_field_num, live.current().proxy.port), (20, 1));
+    write("proxy: {port: 1, maxFieldNum: 20, maxUserNum: 7}");
+    let change = live.reread().unwrap().unwrap();
+    assert_eq!((change.applied, change.after_restart, change.ignored), (vec![], vec![], vec!["proxy.maxUserNum".to_owned()]));
+    write("common: {security: {authorizationEnabled: true}}");
+    assert!(live.reread().unwrap_err().to_string().contains("users and privileges aren't there yet"));
     write("proxy: [");
     assert!(live.reread().is_err());
     assert_eq!(live.current().proxy.max_field_num, 20);
