@@ -1,8 +1,8 @@
 //! Settings: where they come from, what they may be, and what they are.
 //!
 //! Names, files, environment and defaults are Milvus's (`milvus.yaml`), so that its deployments start us by changing the image; our own
-//! keys live under `elanus.`. From high to low: the command line and run-time overrides, the environment (`MILVUS_CONF_<KEY>`, then
-//! `<KEY>`), the files (later ones first), defaults. Case, `.`, `/` and `_` don't matter in names; `null` and the empty text mean "not set".
+//! keys live under `elanus.`. From high to low: the environment (`MILVUS_CONF_<KEY>`, then `<KEY>`), the files (later ones
+//! first), defaults. Case, `.`, `/` and `_` don't matter in names; `null` and the empty text mean "not set".
 //!
 //! There is one table of keys: the `section!` declarations in [`external`], [`proxy`], [`roles`], [`common`], [`quota`] and [`own`]. The
 //! typed tree, the errors, `configs/elanus.yaml` and the reloading all come from it. Invariant: what is written down and can't be read is
@@ -48,7 +48,7 @@ pub use self::roles::{
     DataCoord, DataCoordCompaction, DataCoordGc, DataCoordImport, DataCoordSegment, DataNode, DataNodeImport, IndexCoord, IndexNode,
     MixCoord, QueryCoord, QueryNode, QueryNodeCache, QueryNodeMmap, RoleGrpc, RootCoord, StreamingNode,
 };
-pub use self::source::{Layer, Sources};
+pub use self::source::Sources;
 pub use self::value::{Bytes, Limit, Rate, Secret, Value};
 
 use std::collections::BTreeMap;

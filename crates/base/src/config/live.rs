@@ -1,4 +1,4 @@
-//! Settings that change while the process runs: files are read again, overrides come and go.
+//! Settings that change while the process runs: files are read again.
 //!
 //! Invariant: whoever reads sees whole, checked settings; a change that can't be read changes nothing; a key that doesn't reload keeps its
 //! value until a restart, and the operator is told.
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::key::{Effect, Key};
 use super::resolve::{self, Loaded, Resolved};
-use super::source::{Layer, Sources};
+use super::source::Sources;
 use super::{Config, ConfigError};
 use crate::clock::Clock;
 
@@ -93,21 +93,6 @@ impl LiveConfig {
         self.inner.current.subscribe()
     }
 
-    /// The overrides of a layer.
-    pub fn overrides(&self, layer: Layer) -> BTreeMap<String, String> {
-        self.inner.state.lock().sources.overrides.get(&layer).cloned().unwrap_or_default()
-    }
-
-    /// Replaces the overrides of a layer: those that the metadata store holds, or that an operator sets.
-    ///
-    /// # Errors
-    /// A value that can't be read; then nothing changes.
-    pub fn set_overrides(&self, layer: Layer, values: BTreeMap<String, String>) -> Result<Change, ConfigError> {
-        let mut state = self.inner.state.lock();
-        let sources = state.sources.clone().with_layer(layer, values);
-        self.adopt(&mut state, sources)
-    }
-
     /// Reads the files again; `None` if they are as before.
     ///
     /// # Errors
@@ -115,13 +100,11 @@ impl LiveConfig {
     pub fn reread(&self) -> Result<Option<Change>, ConfigError> {
         let before = self.inner.state.lock().sources.clone();
         // Not under the lock: files may be on a slow disk.
-        let mut sources = before.clone().with_files_read()?;
+        let sources = before.clone().with_files_read()?;
         if sources == before {
             return Ok(None);
         }
         let mut state = self.inner.state.lock();
-        // Overrides may have changed meanwhile; the files are what was read.
-        sources.overrides = state.sources.overrides.clone();
         self.adopt(&mut state, sources).map(Some)
     }
 

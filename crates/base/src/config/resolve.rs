@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::accepted::is_accepted;
 use super::key::{Effect, KeyEntry, normalize};
 use super::section::Reader;
-use super::source::{Layer, Sources};
+use super::source::Sources;
 use super::{Config, ConfigError, yaml};
 
 /// The variables that set any key, with the prefix that keeps them apart from a cluster's service variables.
@@ -26,8 +26,6 @@ pub enum Origin {
     File(String),
     /// In this variable.
     Environment(String),
-    /// In an override.
-    Override(Layer),
 }
 
 impl fmt::Display for Origin {
@@ -35,7 +33,6 @@ impl fmt::Display for Origin {
         match self {
             Self::File(name) => f.write_str(name),
             Self::Environment(name) => write!(f, "the environment variable {name}"),
-            Self::Override(layer) => f.write_str(layer.name()),
         }
     }
 }
@@ -142,16 +139,9 @@ impl Sources {
         for (rank, (name, text)) in self.files.iter().enumerate() {
             matching.take_file(rank, name, text);
         }
-        let mut rank = self.files.len();
+        let rank = self.files.len();
         for (name, value) in &self.environment {
             matching.take_variable(rank, name, value);
-        }
-        for (layer, values) in &self.overrides {
-            // The prefixed variables rank above the plain ones.
-            rank = self.files.len() + 2 + *layer as usize;
-            for (name, value) in values {
-                matching.take(rank, name, value, &Origin::Override(*layer));
-            }
         }
         let labels =
             self.environment.iter().filter_map(|(name, value)| Some((name.strip_prefix(LABEL_PREFIX)?.to_lowercase(), value.clone())));

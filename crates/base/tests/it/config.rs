@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base::config::{Bytes, Config, DeployMode, Layer, Limit, Loaded, MqType, Origin, Rate, Sources, StorageType, document, normalize};
+use base::config::{Bytes, Config, DeployMode, Limit, Loaded, MqType, Origin, Rate, Sources, StorageType, document, normalize};
 
 fn load(sources: &Sources) -> Loaded {
     sources.load().unwrap_or_else(|error| panic!("{error}"))
@@ -67,12 +67,6 @@ fn sources_override_each_other() {
     assert_eq!((port(&sources), origin(&sources)), (3, Some("the environment variable PROXY_PORT".to_owned())));
     sources = sources.with_variable("MILVUS_CONF_PROXY_PORT", "4");
     assert_eq!(port(&sources), 4);
-    sources = sources.with_override(Layer::Cluster, "proxy.port", "5");
-    assert_eq!((port(&sources), origin(&sources)), (5, Some("the cluster's overrides".to_owned())));
-    sources = sources.with_override(Layer::RunTime, "proxy/port", "6");
-    assert_eq!(port(&sources), 6);
-    sources = sources.with_override(Layer::CommandLine, "proxy.port", "7");
-    assert_eq!((port(&sources), origin(&sources)), (7, Some("the command line".to_owned())));
     assert!(load(&sources).warnings.is_empty());
 }
 
