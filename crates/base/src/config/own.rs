@@ -83,7 +83,7 @@ section! {
     /// The embedded log.
     pub struct ElanusLog {
         /// Size of one file.
-        "fileBytes" => file_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 4096.0) .ignored();
+        "fileBytes" => file_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 2048.0);
     }
 }
 
@@ -112,7 +112,7 @@ section! {
     pub struct ElanusMemory {
         /// What the process may use; empty is what the machine or its container grants.
         "bytes" => bytes: Option<Bytes> = "" .unit(Unit::Megabytes) .range(64.0, 1073741824.0) .ignored();
-        /// Threads for searches; empty is one a core.
-        "searchThreads" => search_threads: Option<u32> = "" .range(1.0, 4096.0) .ignored();
+        /// Threads for searches, and as many for builds of indexes; empty is one a core.
+        "searchThreads" => search_threads: Option<u32> = "" .range(1.0, 4096.0);
     }
 }
