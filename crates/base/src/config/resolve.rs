@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::accepted::is_accepted;
+use super::accepted::{is_accepted, is_relied_on};
 use super::key::{Effect, KeyEntry, normalize};
 use super::section::Reader;
 use super::source::Sources;
@@ -173,6 +173,8 @@ struct Matching<'a> {
     found: BTreeMap<String, Found>,
     warnings: Vec<String>,
     without_effect: Vec<String>,
+    /// Likewise, and who sets them wants something.
+    relied_on: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -185,7 +187,8 @@ impl<'a> Matching<'a> {
                 index.entry(normalize(old)).or_default().push((i, false));
             }
         }
-        Self { entries, index, found: BTreeMap::new(), warnings: Vec::new(), without_effect: Vec::new(), problems: Vec::new() }
+        let (warnings, without_effect, relied_on, problems) = Default::default();
+        Self { entries, index, found: BTreeMap::new(), warnings, without_effect, relied_on, problems }
     }
 
     fn take_file(&mut self, rank: usize, file: &str, text: &str) {
@@ -237,7 +240,8 @@ impl<'a> Matching<'a> {
             return self.put_at(format!("{path}.{rest}"), Found::new((rank, true), name, text, origin));
         }
         if is_accepted(name) {
-            return self.without_effect.push(name.to_owned());
+            let names = if is_relied_on(name) { &mut self.relied_on } else { &mut self.without_effect };
+            return names.push(name.to_owned());
         }
         self.warnings.push(format!("{origin}: unknown key {name}{}", self.hint(name)));
     }
@@ -293,7 +297,7 @@ impl<'a> Matching<'a> {
         let acted = |path: &String| self.entries.iter().any(|entry| entry.path == *path && entry.key.effect == Effect::Acted);
         let heeded: BTreeSet<&str> = self.found.iter().filter(|(path, _)| acted(path)).map(|(_, found)| found.name.as_str()).collect();
         let names = paths.iter().filter_map(|path| Some(self.found.get(path)?.name.as_str()));
-        let names: BTreeSet<&str> = names.filter(|name| !heeded.contains(name)).collect();
+        let names: BTreeSet<&str> = names.filter(|name| !heeded.contains(name)).chain(self.relied_on.iter().map(String::as_str)).collect();
         names.into_iter().map(str::to_owned).collect()
     }
 

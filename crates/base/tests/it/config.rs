@@ -255,6 +255,7 @@ fn what_isnt_acted_upon_is_named_once() {
     // One of the keys that this name sets is acted upon.
     check("grpc: {serverMaxRecvSize: 1000000}", &[]);
     check("kafka: {producer: {client.id: x}}", &[]);
+    check("cipherPlugin: {soPathGo: /x.so, kmsDefaultKey: ''}", &["cipherPlugin.soPathGo"]);
 }
 
 #[test]

@@ -80,6 +80,23 @@ fn what_isnt_there_and_would_be_relied_on_refuses_the_start() {
 }
 
 #[test]
+fn a_stop_that_has_no_time_to_flush_loses_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = |text: &str| Start::standalone().config(directory.path(), text).data(&directory.path().join("data"));
+    let mut server = start("dataNode: {gracefulStopTimeout: 0}\n").serving();
+    let mut client = Client::connect(&server.clients());
+    client.create("rows");
+    client.index("rows");
+    client.load("rows");
+    client.insert("rows", 0..1_000);
+    drop(client);
+    assert!(server.stop().contains("not everything was flushed before the end"));
+    let mut server = start("{}").serving();
+    assert_eq!(Client::connect(&server.clients()).count("rows"), 1_000);
+    assert!(!server.stop().contains("not everything was flushed"));
+}
+
+#[test]
 fn clients_are_served_at_the_address_that_is_asked_for() {
     let directory = tempfile::tempdir().expect("a directory");
     let start = |ip: &str| {
