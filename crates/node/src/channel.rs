@@ -68,7 +68,7 @@ struct Shards {
     live: BTreeMap<ShardId, Shard>,
     /// What came for shards that are being caught up with a tailed channel.
     joining: BTreeMap<ShardId, Kept>,
-    /// Why nothing can be read any more (rule 7).
+    /// Why nothing can be read any more (`docs/design.md` rule 7).
     lost: Option<Error>,
     /// Where the create record lies of shards that meta may not have yet: they hold the checkpoint.
     unconfirmed: BTreeMap<ShardId, Position>,
@@ -176,7 +176,7 @@ impl Channel {
         self.ended.cancel();
     }
 
-    /// The log lost something (rule 7): reads are refused with this error.
+    /// The log lost something (`docs/design.md` rule 7): reads are refused with this error.
     pub fn lose(&self, error: Error) {
         self.shards.lock().lost = Some(error);
         self.end();

@@ -13,7 +13,7 @@ use types::Result;
 use types::bitset::Bitset;
 use types::delete::DeleteEntry;
 use types::id::{FieldId, IndexId, PartitionId, SegmentId};
-use types::schema::{DataType, Field};
+use types::schema::Field;
 use types::time::Timestamp;
 use types::value::KeyRef;
 
@@ -149,11 +149,6 @@ impl Sealed {
         visible
     }
 
-    /// Rows that ended so far: what a compaction is planned by.
-    pub fn dead_rows(&self) -> usize {
-        self.deaths.read().ends.len()
-    }
-
     /// The rows of a key that `visible` has.
     ///
     /// # Errors
@@ -165,11 +160,6 @@ impl Sealed {
     /// The primary key's field.
     pub fn key_field(&self) -> FieldId {
         self.key.id
-    }
-
-    /// The primary key's type.
-    pub fn key_type(&self) -> DataType {
-        self.key.data_type
     }
 }
 

@@ -43,7 +43,7 @@ impl Internal {
         if std::env::var_os(SWITCH).is_none_or(|value| value != "1") {
             return Ok(Self::near());
         }
-        let (nodes, proxy) = (Port::bind("127.0.0.1:0", SWITCH).await?, Port::bind("127.0.0.1:0", SWITCH).await?);
+        let (nodes, proxy) = (Port::bind(("127.0.0.1", 0), SWITCH).await?, Port::bind(("127.0.0.1", 0), SWITCH).await?);
         let (nodes_address, proxy_address) = (nodes.address().to_string(), proxy.address().to_string());
         tracing::info!(nodes = nodes_address, proxy = proxy_address, "calls between roles go over the network");
         Ok(Self { nodes: Some(nodes), proxy: Some(proxy), nodes_address, proxy_address })

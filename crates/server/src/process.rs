@@ -95,9 +95,11 @@ impl Process {
         Ok(Self { node, seat, workers, proxy, leading, resign })
     }
 
-    /// Writes what a fast start needs, and gives up the lead.
-    pub async fn settle(self) {
-        self.workers.data.settle().await;
+    /// Writes what a fast start needs, as far as that goes within `limit`, and gives up the lead.
+    pub async fn settle(self, world: &World, limit: Duration) {
+        if world.within(limit, self.workers.data.settle()).await.is_none() {
+            tracing::warn!(seconds = limit.as_secs(), "not everything was flushed before the end: its log is read again at the next start");
+        }
         self.resign.cancel();
         // A task that was killed has nothing to give up.
         self.leading.join().await;

@@ -27,9 +27,22 @@ pub struct Standalone {
     world: World,
     process: Process,
     opened: Opened,
-    grace: Duration,
+    patience: Patience,
     serving: Vec<base::task::Task<()>>,
 }
+
+/// How long a stop waits.
+struct Patience {
+    /// For requests that are under way.
+    requests: Duration,
+    /// For flushes.
+    flushes: Duration,
+    /// For everything.
+    together: Duration,
+}
+
+/// Where a port listens that no setting keeps to one address.
+const EVERY_ADDRESS: &str = "0.0.0.0";
 
 impl Standalone {
     /// Starts everything and returns when clients are served.
@@ -44,7 +57,8 @@ impl Standalone {
         let sampler = Arc::new(Sampler::new(world));
         let mut serving = vec![serve_admin(world, config, &health, sampler.clone()).await?];
         // Ports before storage: who can't listen must not take part.
-        let port = Port::bind(&format!("0.0.0.0:{}", config.proxy.port), "proxy.port").await?;
+        let ip = config.proxy.ip.as_deref().unwrap_or(EVERY_ADDRESS);
+        let port = Port::bind((ip, config.proxy.port), "proxy.ip, proxy.port").await?;
         let opened = storage::open(world, config, data, &health).await?;
         let storage = &opened.storage;
         health.reached("storage");
@@ -94,28 +108,35 @@ impl Standalone {
             .max_decoding_message_size(limit)
             .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
         tracing::info!(address = %port.address(), "ready");
-        let grace = Duration::from_secs(5);
-        serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, grace)));
-        Ok(Self { world: world.clone(), process, opened, grace, serving })
+        let patience = Patience {
+            requests: config.proxy.graceful_stop_timeout,
+            flushes: config.data_node.graceful_stop_timeout,
+            together: config.common.graceful_stop_timeout,
+        };
+        serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, patience.requests)));
+        Ok(Self { world: world.clone(), process, opened, patience, serving })
     }
 
-    /// Lets requests end, writes what a fast start needs, and ends.
+    /// Lets requests end, writes what a fast start needs, and ends: all of it before one deadline. What isn't done by then is read from the
+    /// log at the next start, as after a kill.
     pub async fn stop(self) {
+        let deadline = self.world.clock.now() + self.patience.together;
+        let left = |world: &World| deadline.saturating_duration_since(world.clock.now());
         self.world.tasks.stop();
         for task in self.serving {
-            // A connection that doesn't end within the grace is cut by the process's end.
-            if self.world.within(2 * self.grace, task.join()).await.is_none() {
+            // A connection that doesn't end in time is cut by the process's end.
+            if self.world.within(left(&self.world), task.join()).await.is_none() {
                 tracing::warn!("a port didn't close in time");
             }
         }
-        self.process.settle().await;
+        self.process.settle(&self.world, self.patience.flushes.min(left(&self.world))).await;
         self.opened.close().await;
         tracing::info!("stopped");
     }
 }
 
 async fn serve_admin(world: &World, config: &Config, health: &Health, sampler: Arc<Sampler>) -> Result<base::task::Task<()>> {
-    let port = Port::bind(&format!("0.0.0.0:{}", config.elanus.metrics_port), "METRICS_PORT").await?;
+    let port = Port::bind((EVERY_ADDRESS, config.elanus.metrics_port), "METRICS_PORT").await?;
     tracing::info!(address = %port.address(), "health and metrics");
     let router = admin::router(health.clone(), sampler);
     Ok(world.tasks.spawn(port.serve(world.clone(), router, Duration::from_secs(1))))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
-use base::config::Config;
+use base::config::{Config, DeployMode};
 use base::task::Task;
 use coord::context::{Context, Parts, Settings};
 use coord::reconcile::Coordinators;
@@ -202,6 +202,7 @@ pub fn served(seat: &Arc<Seat>, nodes: &Workers) -> Served {
 /// What the settings say of a proxy that coordinators reach at `address`.
 pub fn proxy_config(config: &Config, node: NodeId, address: &str) -> node::proxy::Config {
     let (proxy, limits) = (&config.proxy, &config.quota.limits);
+    let mode = config.elanus.deploy_mode.unwrap_or(DeployMode::Standalone);
     node::proxy::Config {
         limits: node::proxy::limits::Limits {
             name_bytes: proxy.max_name_length as usize,
@@ -225,6 +226,7 @@ pub fn proxy_config(config: &Config, node: NodeId, address: &str) -> node::proxy
         build_time: config.elanus.build_time.clone(),
         default_partition: config.common.default_partition_name.clone(),
         graceful_time: config.common.graceful_time,
+        deploy_mode: mode.name().to_owned(),
         ..node::proxy::Config::default()
     }
 }

@@ -1,6 +1,6 @@
 //! The whole catalog in memory, as of one revision, and kept up by what a watch gives.
 //!
-//! A document that can't be read is named in [`Loaded::damaged`] and left out; the rest serves (rule 7). Documents of other crates'
+//! A document that can't be read is named in [`Loaded::damaged`] and left out; the rest serves (`docs/design.md` rule 7). Documents of other crates'
 //! kinds are in [`Loaded::other`] as they lie.
 
 use std::collections::BTreeMap;

@@ -130,7 +130,7 @@ impl DataNodeRole {
         self.own.upgrade().ok_or_else(going)
     }
 
-    /// Why a channel of this node is out of service, wherever else it would be tried (rule 7).
+    /// Why a channel of this node is out of service, wherever else it would be tried (`docs/design.md` rule 7).
     fn loss(&self, channel: &ChannelName) -> Option<Error> {
         let sequencers = self.sequencers.lock();
         let status = sequencers.get(channel).map(|assigned| assigned.sequencer.status());

@@ -1,4 +1,4 @@
-//! When to flush and to write checkpoints: by bytes, never by age (`log.md` §2), so that an idle node does nothing.
+//! When to flush and to write checkpoints: by bytes, never by age (`docs/protocol.md` §2), so that an idle node does nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
