@@ -30,7 +30,8 @@ use wal::checkpoint;
 use wal::log::Log;
 use wal::reader::{Acknowledged, Event, ReaderState, Surroundings, TailError, Tailer};
 
-use crate::channel::{Channel, Channels, Source};
+use crate::channel::{Channel, Source};
+use crate::channels::Channels;
 use crate::opener::is_damage;
 use crate::planted::Planted;
 use crate::refresh::Refresher;

@@ -9,7 +9,7 @@ use base::World;
 use base::metrics::{Family, Gauge, Metric, Metrics, milvus, process};
 use coord::figures::{CollectionFigures, Figures};
 use coord::seat::Seat;
-use node::channel::Channels;
+use node::channels::Channels;
 use node::data::DataNodeRole;
 use node::query::QueryNodeRole;
 use types::id::CollectionId;

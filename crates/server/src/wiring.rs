@@ -15,7 +15,7 @@ use meta::catalog::Catalog;
 use meta::election::{Candidate, Leadership, campaign};
 use meta::sequence::{IdAllocator, TimestampAllocator};
 use meta::store::MetaError;
-use node::channel::Channels;
+use node::channels::Channels;
 use node::data::{DataNodeRole, Limits};
 use node::follow::{self, Followers};
 use node::index::IndexNodeRole;

@@ -11,7 +11,8 @@ use wal::reader::ShardStates;
 use wal::reader::shards::Verdict;
 use wal::writer::{Admission, StampedShards};
 
-use crate::channel::{Channel, Channels, write_bytes};
+use crate::channel::{Channel, write_bytes};
+use crate::channels::Channels;
 
 /// Refuses for one channel.
 pub(super) struct Guarded {

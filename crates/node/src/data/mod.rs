@@ -29,7 +29,7 @@ use wal::log::Log;
 use wal::reader::Acknowledged;
 use wal::writer::{Phase, Sequencer, Stopped};
 
-use crate::channel::Channels;
+use crate::channels::Channels;
 use crate::follow::Followers;
 use crate::opener::Opener;
 use crate::planted::Planted;

@@ -24,7 +24,8 @@ use types::index_params::{IndexDefinition, Metric};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::channel::{Channel, Channels, Source};
+use crate::channel::{Channel, Source};
+use crate::channels::Channels;
 use crate::follow::Followers;
 use crate::planted::Planted;
 use crate::refresh::Refresher;

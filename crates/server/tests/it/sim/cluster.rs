@@ -16,7 +16,7 @@ use coord::context::{Member, Members};
 use coord::seat::Seat;
 use meta::memory::MemoryStore as MetaStore;
 use meta::sequence::next_node;
-use node::channel::Channels;
+use node::channels::Channels;
 use node::planted::Planted;
 use node::proxy::{Proxy, Roles, Unobserved};
 use parking_lot::Mutex;
