@@ -22,7 +22,7 @@ use store::segment_file::{ScrubCursor, SegmentReader};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use types::id::{SegmentId, ShardId};
-use types::{Error, Result};
+use types::{Code, Error, Result};
 
 use crate::channel::Channels;
 use crate::opener::{Opened, is_damage};
@@ -58,7 +58,8 @@ pub(crate) struct Care {
 
 #[derive(Default)]
 struct Work {
-    /// By due time; the number keeps those of one instant apart. One entry for each open segment and index.
+    /// By due time; the number keeps those of one instant apart. One entry each time that a segment or an index was opened; one that is open no
+    /// longer goes when it is due.
     scrubs: BTreeMap<(Instant, u64), Subject>,
     number: u64,
     /// Shards with gaps, or whose last turn failed.
@@ -182,7 +183,6 @@ async fn remove_index(refresher: &Refresher, shard: ShardId, segment: SegmentId,
     match refresher.coordinator().edit_manifest(&call, shard, edit).await {
         Ok(_) => {
             tracing::warn!(%shard, %segment, object = %name, "a damaged index is removed, and built anew");
-            refresher.opener().condemned().forget_index(&name);
         }
         Err(error) => {
             tracing::warn!(%shard, %segment, object = %name, %error, "a damaged index can't be removed yet");
@@ -192,7 +192,10 @@ async fn remove_index(refresher: &Refresher, shard: ShardId, segment: SegmentId,
 }
 
 async fn look(refresher: &Refresher, channels: &Channels, shard: ShardId) {
-    let Some(channel) = channels.of_shard(shard) else { return refresher.tell(shard, Vec::new()) };
+    let Some(channel) = channels.of_shard(shard) else {
+        refresher.opener().condemned().retain(shard, None);
+        return refresher.tell(shard, Vec::new());
+    };
     let call = Call::within(refresher.world(), LOOK_MAX, "quarantine");
     let looked = async {
         acquit(refresher, &call, shard).await?;
@@ -225,6 +228,8 @@ async fn acquit(refresher: &Refresher, call: &Call, shard: ShardId) -> Result<()
             Err(_) => work.compared.insert(entry.id, now),
         };
     }
+    let mut work = refresher.care().work.lock();
+    work.compared.retain(|segment, _| refresher.opener().condemned().segment(*segment).is_some());
     Ok(())
 }
 
@@ -267,26 +272,29 @@ async fn compare(refresher: &Refresher, subject: &Subject) -> Result<bool> {
         What::Files(reader) => {
             let reader = reader.clone();
             let step = move |cursor: &mut ScrubCursor| reader.upgrade().map(|reader| reader.scrub(cursor, SCRUB_STEP_BYTES));
-            in_steps(world, ScrubCursor::default(), step).await
+            in_steps(world, ScrubCursor::default(), (step, ScrubCursor::bytes)).await
         }
         What::Index(file, opened) => {
+            if opened.strong_count() == 0 {
+                return Ok(false);
+            }
             let blob = refresher.opener().source().blob(&file.object).await?;
             let opened = opened.clone();
             let step = move |scrub: &mut Scrub| opened.upgrade().map(|_| scrub.step(&*blob, SCRUB_STEP_BYTES));
-            in_steps(world, Scrub::default(), step).await
+            in_steps(world, Scrub::default(), (step, Scrub::bytes)).await
         }
     }
 }
 
-/// Steps with pauses until one says that it was the last, or `None`: there is nothing to compare any more.
-async fn in_steps<P, S>(world: &World, mut progress: P, step: S) -> Result<bool>
+/// Steps with pauses until one says that it was the last, or `None`: there is nothing to compare any more. `bytes` of the progress are counted.
+async fn in_steps<P, S>(world: &World, mut progress: P, (mut step, bytes): (S, fn(&P) -> u64)) -> Result<bool>
 where
     P: Send + 'static,
     S: Fn(&mut P) -> Option<Result<bool>> + Send + 'static,
 {
     let scrubbed = world.metrics.family(&SCRUBBED).with([]);
-    let mut step = step;
     loop {
+        let before = bytes(&progress);
         let ((back, same), done) = world
             .tasks
             .blocking(move || {
@@ -298,7 +306,7 @@ where
         match done {
             None => return Ok(false),
             Some(done) => {
-                scrubbed.add(SCRUB_STEP_BYTES);
+                scrubbed.add(bytes(&progress) - before);
                 if done? {
                     return Ok(true);
                 }
@@ -311,14 +319,26 @@ where
 /// Quarantines what a scrub found damaged: the shard goes over to its manifest without it.
 async fn condemn(refresher: &Refresher, channels: &Channels, subject: Subject, error: Error) {
     let Subject { shard, segment, what } = subject;
+    // What was let go of meanwhile may be collected: no damage.
+    let call = Call::within(refresher.world(), LOOK_MAX, "scrub");
+    let needed = match refresher.manifest(&call, shard).await {
+        Ok(manifest) => manifest.segments.iter().filter(|entry| entry.id == segment).any(|entry| match &what {
+            What::Files(_) => true,
+            What::Index(file, _) => entry.indexes.iter().any(|there| there.object.name == file.object.name),
+        }),
+        Err(error) => error.code() != Code::COLLECTION_NOT_FOUND,
+    };
+    if !needed {
+        return;
+    }
     tracing::error!(%shard, %segment, %error, "a scrub found damage");
     refresher.world().metrics.family(&DAMAGED).with([]).inc();
     let condemned = refresher.opener().condemned();
     match what {
-        What::Files(_) => condemned.condemn_segment(segment, error),
+        What::Files(_) => condemned.condemn_segment((shard, segment), error),
         What::Index(file, _) => {
             refresher.opener().source().forget([&file.object]);
-            condemned.condemn_index(&file.object.name, error);
+            condemned.condemn_index(shard, &file.object.name, error);
         }
     }
     look(refresher, channels, shard).await;

@@ -30,8 +30,8 @@ use crate::quarantined::Quarantined;
 /// Up to where a channel is applied in this process: the last valid record.
 pub type Progress = Flushed;
 
-/// Events that wait for a shard which is caught up; beyond, its joining is given up and begun again.
-const JOINING_EVENTS_MAX: usize = 65_536;
+/// Bytes of log that wait for a shard which is caught up; beyond, its joining is given up and begun again.
+const JOINING_BYTES_MAX: u64 = 256 << 20;
 
 /// Who feeds a channel in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +55,8 @@ pub struct Channel {
     mileage: Mileage,
     /// When a question was asked whose answer, the log's end, is applied here by now.
     level: Mutex<Option<Instant>>,
+    /// Where its newest checkpoint lies.
+    checkpoint: Mutex<Position>,
     /// Nobody feeds it any more.
     ended: CancellationToken,
 }
@@ -63,13 +65,44 @@ pub struct Channel {
 struct Shards {
     live: BTreeMap<ShardId, Shard>,
     /// What came for shards that are being caught up with a tailed channel.
-    joining: BTreeMap<ShardId, Vec<Event>>,
+    joining: BTreeMap<ShardId, Kept>,
     /// Why nothing can be read any more (rule 7).
     lost: Option<Error>,
     /// Where the create record lies of shards that meta may not have yet: they hold the checkpoint.
     unconfirmed: BTreeMap<ShardId, Position>,
     /// Shards with a record that couldn't be applied.
     quarantined: BTreeMap<ShardId, Quarantined>,
+}
+
+/// See [`Shards::joining`].
+#[derive(Default)]
+struct Kept {
+    events: Vec<Event>,
+    bytes: u64,
+}
+
+/// A shard that is being caught up with; dropped, it isn't any longer.
+pub struct Joining<'a> {
+    channel: &'a Channel,
+    id: ShardId,
+    /// All before it must be read for the shard from elsewhere.
+    pub until: Position,
+}
+
+impl Joining<'_> {
+    /// Takes the shard up that was caught up with by `missed`, in log order, which end at [`Self::until`].
+    ///
+    /// # Errors
+    /// `SERVICE_NOT_READY`: too much came meanwhile; begin again.
+    pub fn finish(self, base: Base, missed: Vec<Event>) -> Result<()> {
+        self.channel.finish_join(self.id, base, missed)
+    }
+}
+
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        self.channel.shards.lock().joining.remove(&self.id);
+    }
 }
 
 /// What a reader of a shard holds.
@@ -90,6 +123,7 @@ impl Channel {
             unflushed: AtomicUsize::default(),
             mileage: Mileage::default(),
             level: Mutex::default(),
+            checkpoint: Mutex::new(start.position),
             ended: CancellationToken::new(),
         })
     }
@@ -161,32 +195,24 @@ impl Channel {
         self.shards.lock().live.keys().copied().collect()
     }
 
-    /// Begins to keep what comes for a shard; all before the position given must be read for it from elsewhere.
-    pub fn begin_join(&self, id: ShardId) -> Position {
+    /// Begins to keep what comes for a shard.
+    pub fn join(&self, id: ShardId) -> Joining<'_> {
         let mut shards = self.shards.lock();
-        shards.joining.insert(id, Vec::new());
-        let read = self.progress.borrow();
-        read.position.next()
+        shards.joining.insert(id, Kept::default());
+        let until = self.progress.borrow().position.next();
+        Joining { channel: self, id, until }
     }
 
-    /// The shard isn't caught up with: what was kept for it goes.
-    pub fn abandon_join(&self, id: ShardId) {
-        self.shards.lock().joining.remove(&id);
-    }
-
-    /// Takes a shard up that was caught up with by `missed`, in log order, which end where [`Self::begin_join`] said.
-    ///
-    /// # Errors
-    /// `SERVICE_NOT_READY`: too much came meanwhile; begin again.
-    pub fn finish_join(&self, id: ShardId, base: Base, missed: Vec<Event>) -> Result<()> {
+    fn finish_join(&self, id: ShardId, base: Base, missed: Vec<Event>) -> Result<()> {
         let mut shards = self.shards.lock();
-        let kept = shards.joining.remove(&id).filter(|kept| kept.len() < JOINING_EVENTS_MAX);
+        let kept = shards.joining.remove(&id).filter(|kept| kept.bytes <= JOINING_BYTES_MAX);
         let kept =
             kept.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, format!("shard {id} is written faster than read: service not ready")))?;
         shards.live.insert(id, Shard::new(id, base));
-        for event in missed.into_iter().chain(kept) {
+        for event in missed.into_iter().chain(kept.events) {
             shards.take(event);
         }
+        self.count(0, shards.unflushed_bytes(id));
         Ok(())
     }
 
@@ -254,6 +280,16 @@ impl Channel {
         self.mileage.above(position)
     }
 
+    /// Where its newest checkpoint lies.
+    pub fn checkpoint(&self) -> Position {
+        *self.checkpoint.lock()
+    }
+
+    /// A checkpoint is committed.
+    pub fn checkpointed(&self, at: Position) {
+        *self.checkpoint.lock() = at;
+    }
+
     /// Counts log bytes together with other channels: where they lie in common files.
     pub fn share_log(&self, total: Arc<AtomicU64>) {
         self.mileage.share(total);
@@ -318,7 +354,8 @@ impl Channel {
         self.shards.lock().live.get(&id).map(Shard::growing_rows).unwrap_or_default()
     }
 
-    /// What a flush of the shard has to write as of now; with it the clock that is reached then. No set where manifests hold everything.
+    /// What a flush of the shard has to write as of now; with it the clock that its manifest has then. No set where manifests hold everything:
+    /// the channel's clock goes on with other shards' records, the manifest's doesn't.
     pub fn begin_flush(&self, id: ShardId) -> Result<(Option<FlushSet>, Timestamp)> {
         let mut shards = self.shards.lock();
         let progress = *self.progress.borrow();
@@ -326,7 +363,7 @@ impl Channel {
             // Nothing of it is needed any more.
             Some(quarantined) if quarantined.is_dropped() => {
                 shards.quarantined.remove(&id);
-                return Ok((None, progress.clock));
+                return Ok((None, Timestamp::ZERO));
             }
             Some(quarantined) => return Err(quarantined.refusal(id)),
             None => {}
@@ -336,7 +373,9 @@ impl Channel {
         if shard.applied() > progress.position {
             return Err(Error::new(Code::SERVICE_NOT_READY, format!("the log of shard {id} isn't read yet: service not ready")));
         }
-        Ok((shard.begin_flush(progress), progress.clock))
+        let set = shard.begin_flush(progress);
+        let clock = if set.is_some() { progress.clock } else { shard.flushed().clock };
+        Ok((set, clock))
     }
 
     /// Has the shard go over to a manifest. Call when the channel's clock has reached the manifest's.
@@ -407,9 +446,10 @@ impl Shards {
     /// Keeps an event for a shard that is being caught up.
     fn keep(&mut self, event: &Event) {
         if let Some(kept) = self.joining.get_mut(&event.header().shard)
-            && kept.len() < JOINING_EVENTS_MAX
+            && kept.bytes <= JOINING_BYTES_MAX
         {
-            kept.push(event.clone());
+            kept.bytes += event_bytes(event);
+            kept.events.push(event.clone());
         }
     }
 
@@ -498,6 +538,8 @@ impl Apply for Sink {
 #[derive(Default)]
 pub struct Channels {
     channels: RwLock<BTreeMap<ChannelName, Arc<Channel>>>,
+    /// How often a channel was taken up, or couldn't be.
+    arrivals: watch::Sender<u64>,
     /// Channels that can't be taken up, under which process epoch, and why.
     failed: RwLock<BTreeMap<ChannelName, (u64, Error)>>,
 }
@@ -514,6 +556,16 @@ impl Channels {
         if let Some(old) = self.channels.write().insert(channel.name.clone(), channel) {
             old.end();
         }
+        self.arrived();
+    }
+
+    fn arrived(&self) {
+        self.arrivals.send_modify(|count| *count += 1);
+    }
+
+    /// Resolves with each channel that is taken up, or can't be, after the call.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
     }
 
     /// Lets go of a channel, unless another object has taken its place.
@@ -532,6 +584,12 @@ impl Channels {
 
     /// A channel that was assigned to this process can't be taken up.
     pub fn fail(&self, name: &ChannelName, process: u64, error: Error) {
+        self.failed.write().insert(name.clone(), (process, error));
+        self.arrived();
+    }
+
+    /// It was tried again in vain.
+    pub fn fail_again(&self, name: &ChannelName, process: u64, error: Error) {
         self.failed.write().insert(name.clone(), (process, error));
     }
 

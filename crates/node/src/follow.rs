@@ -31,13 +31,15 @@ use wal::log::Log;
 use wal::reader::{Acknowledged, Event, ReaderState, Surroundings, TailError, Tailer};
 
 use crate::channel::{Channel, Channels, Source};
+use crate::opener::is_damage;
 use crate::planted::Planted;
 use crate::refresh::Refresher;
 
 /// How long calls of a follower's own to other roles may take.
 const CALL_MAX: Duration = Duration::from_secs(10);
-/// Between two tries of what failed.
+/// Between two tries of what failed: doubled from the first to the last.
 const RETRY: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
 /// How often a shard that joins may find its part of the log cut away by a flush.
 const JOIN_ATTEMPTS_MAX: u32 = 8;
 
@@ -133,13 +135,15 @@ impl Followers {
     /// Opens the segments of what is served of a channel whose feed has changed, until that has worked or the feed changes again.
     pub(crate) async fn reopen(&self, channel: &Arc<Channel>) {
         for shard in self.served(channel) {
+            let mut retry = RETRY;
             while self.parts.channels.is_current(channel) && self.parts.refresher.is_served(shard) {
                 let call = Call::within(&self.parts.world, CALL_MAX, "reopen");
                 match self.parts.refresher.refresh(&call, channel, shard).await {
                     Ok(()) => break,
                     Err(error) => tracing::info!(%shard, %error, "a shard isn't open again yet"),
                 }
-                self.parts.world.clock.sleep(RETRY).await;
+                self.parts.world.clock.sleep(retry).await;
+                retry = (retry * 2).min(RETRY_LAST);
             }
         }
     }
@@ -151,6 +155,7 @@ impl Followers {
 
     async fn read_anew(self: &Arc<Self>, old: &Arc<Channel>) {
         let served = self.served(old);
+        let mut retry = RETRY;
         let channel = loop {
             let turn = self.turn(old.name());
             let _turn = turn.lock().await;
@@ -166,7 +171,8 @@ impl Followers {
                 Err(error) => tracing::warn!(channel = %old.name(), %error, "a channel can't be read anew yet"),
             }
             drop(_turn);
-            self.parts.world.clock.sleep(RETRY).await;
+            self.parts.world.clock.sleep(retry).await;
+            retry = (retry * 2).min(RETRY_LAST);
         };
         self.reopen(&channel).await;
     }
@@ -183,6 +189,8 @@ impl Followers {
                 Ok(manifest) => channel.add(*shard, Base::of(&manifest)),
                 // Dropped meanwhile.
                 Err(error) if error.code() == Code::COLLECTION_NOT_FOUND => {}
+                // The others are served meanwhile.
+                Err(error) if is_damage(&error) => channel.quarantine(*shard, error, false, None),
                 Err(error) => return Err(error),
             }
         }
@@ -207,14 +215,9 @@ impl Followers {
     }
 
     async fn join(&self, call: &Call, channel: &Channel, shard: ShardId) -> Result<()> {
-        let until = channel.begin_join(shard);
-        match call.bound("the log of a shard", self.catch_up(call, channel.name(), shard, until)).await {
-            Ok((base, missed)) => channel.finish_join(shard, base, missed),
-            Err(error) => {
-                channel.abandon_join(shard);
-                Err(error)
-            }
-        }
+        let joining = channel.join(shard);
+        let (base, missed) = call.bound("the log of a shard", self.catch_up(call, channel.name(), shard, joining.until)).await?;
+        joining.finish(base, missed)
     }
 
     /// What a shard's manifest lacks of its log below `until`.

@@ -127,6 +127,7 @@ impl Refresher {
         let mut opened = if serve { self.opener.segments(&manifest, &known).await? } else { Opened::default() };
         channel.adopt(shard, &Base::of(&manifest), serve.then(|| std::mem::take(&mut opened.segments)))?;
         *opened_once = serve;
+        self.opener.condemned().retain(shard, Some(&manifest));
         // Deletes that no manifest holds may have shown more damage.
         let gaps = channel.reader(shard)?.versions.load().gaps.to_vec();
         self.tell(shard, gaps);

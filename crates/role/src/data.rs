@@ -163,7 +163,7 @@ pub struct FlushEdit {
 /// What Flush answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FlushStarted {
-    /// Everything acknowledged before the call lies at or below.
+    /// Up to here every manifest of the collection goes; what was acknowledged before the call is in them.
     pub timestamp: Timestamp,
     /// Segments that the collection has in the end or has now.
     pub segments: Vec<SegmentId>,

@@ -106,6 +106,11 @@ pub struct Scrub {
 }
 
 impl Scrub {
+    /// Bytes that were compared.
+    pub fn bytes(&self) -> u64 {
+        self.offset
+    }
+
     /// Compares about `bytes` more; true when all were compared.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use base::config::Current;
 use parking_lot::Mutex;
 use role::Call;
 use role::data::{DataCoord, DataNode, LogEnd, Placed, WriteStream};
+use tokio::sync::oneshot;
 use types::id::{ChannelName, PartitionId, ShardId, WriterId};
 use types::record::Control;
 use types::time::Timestamp;
@@ -125,6 +126,10 @@ impl DataNodeRole {
         found.ok_or_else(|| Error::about(Code::CHANNEL_MISROUTED, &[("channel", channel)]))
     }
 
+    fn own(&self) -> Result<Arc<Self>> {
+        self.own.upgrade().ok_or_else(going)
+    }
+
     /// Why a channel of this node is out of service, wherever else it would be tried (rule 7).
     fn loss(&self, channel: &ChannelName) -> Option<Error> {
         let sequencers = self.sequencers.lock();
@@ -134,6 +139,12 @@ impl DataNodeRole {
             _ => None,
         });
         why.or_else(|| self.parts.channels.failure(channel))
+    }
+
+    /// Whether this process sequences a channel that is read to its end.
+    fn is_serving(&self, channel: &ChannelName) -> bool {
+        let sequencers = self.sequencers.lock();
+        sequencers.get(channel).is_some_and(|assigned| assigned.sequencer.status().borrow().phase == Phase::Serving)
     }
 
     /// A call of the node's own.
@@ -218,11 +229,16 @@ impl DataNode for DataNodeRole {
     }
 
     async fn flush(&self, call: &Call, shard: ShardId) -> Result<Timestamp> {
-        call.bound("a flush", flush::shard(self, shard)).await
+        let own = self.own()?;
+        let (answer, flushed) = oneshot::channel();
+        // A task of its own: a caller that leaves at its deadline leaves nothing half done.
+        let flush = async move { drop(answer.send(flush::shard(&own, shard).await)) };
+        self.parts.world.tasks.spawn(flush).detach();
+        call.bound("a flush", async { flushed.await.unwrap_or_else(|_| Err(going())) }).await
     }
 
     async fn assign(&self, call: &Call, channel: &ChannelName, process: u64) -> Result<()> {
-        let own = self.own.upgrade().ok_or_else(|| Error::internal("a data node is called while it goes"))?;
+        let own = self.own()?;
         let assigned = sequencing::assign(&own, call, channel, process).await;
         if let Err(error) = &assigned {
             tracing::error!(%channel, %error, "a channel can't be taken up, the collections on it are out of service");
@@ -235,6 +251,10 @@ impl DataNode for DataNodeRole {
         let channel = self.parts.channels.of_shard(shard);
         Ok(channel.map(|channel| channel.growing_rows(shard)).unwrap_or_default())
     }
+}
+
+fn going() -> Error {
+    Error::new(Code::SERVICE_NOT_READY, "the data node stops: service not ready")
 }
 
 fn stopped(channel: &ChannelName, why: &Stopped) -> Error {

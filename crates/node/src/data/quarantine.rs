@@ -20,7 +20,7 @@ use types::blob::MemoryBlob;
 use types::id::{ChannelName, CollectionId, ShardId};
 use types::position::Position;
 use types::record::{Control, Frame, Record};
-use types::{Error, Result};
+use types::{Code, Error, Result};
 use wal::reader::assemble::Assembler;
 use wal::reader::{ReaderState, RecordReader, Step};
 use wal::{LogError, Span};
@@ -72,7 +72,7 @@ pub(super) async fn take_up(
     if copies.is_empty() {
         return Ok(());
     }
-    match restore(node, channel, copies).await {
+    match restore(node, channel, copies).await? {
         Ok(()) => {
             tracing::info!(%shard, copies = copies.len(), "a shard's quarantined records could be applied: it is served again");
             node.restored.lock().insert(shard, copies.to_vec());
@@ -85,8 +85,11 @@ pub(super) async fn take_up(
     Ok(())
 }
 
-/// Applies copied records; on failure says up to where the copies go.
-async fn restore(node: &DataNodeRole, channel: &Channel, copies: &[String]) -> Result<(), (Option<Position>, Error)> {
+/// Applies copied records; where they can't be applied, says why and up to where the copies go.
+///
+/// # Errors
+/// The store is away.
+async fn restore(node: &DataNodeRole, channel: &Channel, copies: &[String]) -> Result<Result<(), (Option<Position>, Error)>> {
     let mut frames: BTreeMap<Position, Bytes> = BTreeMap::new();
     let mut through = None;
     let mut damage = None;
@@ -100,11 +103,12 @@ async fn restore(node: &DataNodeRole, channel: &Channel, copies: &[String]) -> R
                 through = through.max(Some(file.head.through));
                 frames.extend(file.frames);
             }
-            Err(error) => damage = Some(error),
+            Err(error) if is_damage(&error) => damage = Some(error),
+            Err(error) => return Err(error),
         }
     }
     let applied = damage.map_or(Ok(()), Err).and_then(|()| apply(channel, frames));
-    applied.map_err(|error| (through, error))
+    Ok(applied.map_err(|error| (through, error)))
 }
 
 fn apply(channel: &Channel, frames: BTreeMap<Position, Bytes>) -> Result<()> {
@@ -136,8 +140,9 @@ pub(super) async fn copy(node: &DataNodeRole, call: &Call, name: &ChannelName, c
         return Ok(());
     }
     // While the log is replayed more comes with every moment.
-    let sequencer = node.sequencer(name)?;
-    call.bound("the log's end", async { sequencer.serving().await.map_err(|why| super::stopped(name, &why)) }).await?;
+    if !node.is_serving(name) {
+        return Err(Error::new(Code::SERVICE_NOT_READY, format!("channel {name} isn't read to its end yet: service not ready")));
+    }
     let through = channel.progress().borrow().position;
     let start = node.parts.followers.starting_point(call, name).await?;
     let failed = |error: LogError| error.to_error(name);
@@ -222,7 +227,8 @@ impl Copying<'_> {
 }
 
 /// Flushes shards whose copies were applied, as soon as the log is read beyond them, and lets go of the copies.
-pub(super) async fn settle_restored(node: &DataNodeRole) {
+/// False while some have to wait.
+pub(super) async fn settle_restored(node: &DataNodeRole) -> bool {
     let restored: BTreeSet<ShardId> = node.restored.lock().keys().copied().collect();
     for shard in restored {
         if let Err(error) = flush::shard(node, shard).await {
@@ -237,6 +243,7 @@ pub(super) async fn settle_restored(node: &DataNodeRole) {
             }
         }
     }
+    node.restored.lock().is_empty()
 }
 
 /// The channel's shards, each from its manifest.

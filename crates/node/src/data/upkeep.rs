@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures::FutureExt;
 use role::data::CheckpointPointer;
 use types::id::{ChannelName, ShardId};
 use types::{Code, Error, Result};
@@ -28,41 +29,49 @@ pub struct Limits {
     pub alone: bool,
 }
 
-/// Between two tries to take up a channel that can't be.
-const TAKE_UP_PAUSE: Duration = Duration::from_secs(2);
-
-/// Looks after each burst of writes, and while something is broken.
-pub(super) async fn run(node: Weak<DataNodeRole>) {
-    loop {
-        let Some(alive) = node.upgrade() else { return };
-        let mut moved = alive.parts.channels.all().iter().map(|channel| channel.progress()).collect::<Vec<_>>();
-        look(&alive).await;
-        let (clock, pause) = (alive.parts.world.clock.clone(), alive.limits.get().pause);
-        let tasks = alive.parts.world.tasks.clone();
-        let broken = !alive.parts.channels.failed().is_empty();
-        drop(alive);
-        // Sleeps until a channel moves, so that an idle process isn't woken.
-        if moved.is_empty() {
-            clock.sleep(pause).await;
-        } else {
-            let any = futures::future::select_all(moved.iter_mut().map(|progress| Box::pin(progress.changed())));
-            tokio::select! {
-                biased;
-                () = tasks.stopping() => return,
-                _ = any => {}
-                () = clock.sleep(TAKE_UP_PAUSE), if broken => {}
-            }
-            clock.sleep(pause).await;
-        }
+impl Limits {
+    /// Log bytes between two checkpoints of a channel: each costs an object and a transaction of meta, and what lies above is read again at a start.
+    fn checkpoint_bytes(&self) -> u64 {
+        self.flush_bytes as u64 / 16
     }
 }
 
-async fn look(node: &Arc<DataNodeRole>) {
-    take_up_failed(node).await;
-    quarantine::settle_restored(node).await;
+/// Between two looks while something fails: doubled from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+
+/// Looks after each burst of writes, when a channel is taken up, and again while something fails. Sleeps else, so that an idle process isn't woken.
+pub(super) async fn run(node: Weak<DataNodeRole>) {
+    let mut retry = RETRY_FIRST;
+    loop {
+        let Some(alive) = node.upgrade() else { return };
+        // Before the look: what comes during it makes another one.
+        let mut arrivals = alive.parts.channels.arrivals();
+        let mut moved = alive.parts.channels.all().iter().map(|channel| channel.progress()).collect::<Vec<_>>();
+        let settled = look(&alive).await;
+        let (clock, pause) = (alive.parts.world.clock.clone(), alive.limits.get().pause);
+        let tasks = alive.parts.world.tasks.clone();
+        drop(alive);
+        let changes = moved.iter_mut().map(|progress| progress.changed().boxed()).chain([arrivals.changed().boxed()]);
+        tokio::select! {
+            biased;
+            () = tasks.stopping() => return,
+            _ = futures::future::select_all(changes) => {}
+            () = clock.sleep(retry), if !settled => {}
+        }
+        retry = if settled { RETRY_FIRST } else { (retry * 2).min(RETRY_LAST) };
+        clock.sleep(pause).await;
+    }
+}
+
+/// Whether all that was due is done.
+async fn look(node: &Arc<DataNodeRole>) -> bool {
+    let mut settled = take_up_failed(node).await;
+    settled &= quarantine::settle_restored(node).await;
     for shard in due(node) {
         if let Err(error) = flush::shard(node, shard).await {
             tracing::warn!(%shard, %error, "a flush failed and is tried again");
+            settled = false;
         }
     }
     for channel in node.parts.channels.all() {
@@ -71,21 +80,29 @@ async fn look(node: &Arc<DataNodeRole>) {
         }
         if let Err(error) = quarantine::copy(node, &node.own_call("quarantine"), channel.name(), &channel).await {
             tracing::warn!(channel = %channel.name(), %error, "quarantined records can't be copied yet, their log can't be cut");
+            settled = false;
         }
-        if let Err(error) = checkpoint(node, channel.name()).await {
+        // One that is still read, or has stopped, has nothing to write.
+        if node.is_serving(channel.name())
+            && channel.log_bytes_above(channel.checkpoint()) >= node.limits.get().checkpoint_bytes()
+            && let Err(error) = checkpoint(node, channel.name()).await
+        {
             tracing::warn!(channel = %channel.name(), %error, "a checkpoint failed and is tried again");
+            settled = false;
         }
     }
+    settled
 }
 
-/// Tries again to take up channels that couldn't be: what is damaged may have been put back.
-async fn take_up_failed(node: &Arc<DataNodeRole>) {
+/// Tries again to take up channels that couldn't be: what is damaged may have been put back. False while there are some.
+async fn take_up_failed(node: &Arc<DataNodeRole>) -> bool {
     for (name, process) in node.parts.channels.failed() {
         match sequencing::assign(node, &node.own_call("assign"), &name, process).await {
             Ok(()) => tracing::info!(channel = %name, "a channel could be taken up at last"),
-            Err(error) => node.parts.channels.fail(&name, process, error),
+            Err(error) => node.parts.channels.fail_again(&name, process, error),
         }
     }
+    node.parts.channels.failed().is_empty()
 }
 
 /// Shards to flush now: large ones, those that hold back much log, and the largest while all together are too large.
@@ -134,5 +151,9 @@ pub(super) async fn checkpoint(node: &DataNodeRole, name: &ChannelName) -> Resul
         false => position,
     };
     let cut = node.parts.log.truncate(name, cut).await;
-    cut.map_err(|error| Error::new(Code::IO_FAILED, format!("the log of {name} can't be cut below {position}: {error:?}: IO failed")))
+    cut.map_err(|error| Error::new(Code::IO_FAILED, format!("the log of {name} can't be cut below {position}: {error:?}: IO failed")))?;
+    // Only now, so that what failed on the way is done again as a whole.
+    channel.checkpointed(position);
+    sequencer.checkpointed(state).await;
+    Ok(())
 }

@@ -266,7 +266,10 @@ impl Driver {
 
     /// The channel is out of service until somebody mends it: who waits is told so now, not at the deadline.
     fn turn_away(&mut self, error: &Error) {
-        let TurnedAway { unwritten, unknown } = self.window.turned_away();
+        let TurnedAway { mut unwritten, unknown } = self.window.turned_away();
+        while let Ok(submission) = self.inbox.try_recv() {
+            unwritten.push(submission.reply);
+        }
         for reply in unwritten {
             drop(reply.send(Err(error.clone().context("not written"))));
         }

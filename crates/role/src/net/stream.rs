@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 use types::id::{ChannelName, WriterId};
+use types::record::Refusal;
 use types::{Error, Result};
 
 use super::MESSAGE_BYTES_MAX;
@@ -25,18 +26,32 @@ use proto::elanus::role as wire_proto;
 /// How long a server gives the role to open a stream.
 const OPEN_MAX: Duration = Duration::from_secs(5);
 
+/// An error of the role, which the other side finds again with its code: it decides what becomes of requests.
+fn refused(error: &Error) -> Status {
+    let details = serde_json::to_vec(&Refusal::from(error)).unwrap_or_default();
+    Status::with_details(tonic::Code::FailedPrecondition, error.reason(), details.into())
+}
+
+/// What the client makes of a stream that wasn't opened.
+fn reason(peer: &Peer, status: &Status) -> Error {
+    match serde_json::from_slice::<Refusal>(status.details()) {
+        Ok(refusal) if status.code() == tonic::Code::FailedPrecondition => refusal.to_error(),
+        _ => peer.failed(status),
+    }
+}
+
 /// The server's side.
 pub(super) async fn serve_stream(
     world: &World,
     role: Arc<dyn DataNode>,
     mut messages: Streaming<StreamMessage>,
 ) -> Result<BoxStream<'static, Result<Envelope, Status>>, Status> {
-    let refused = |error: Error| Status::failed_precondition(error.reason().to_owned());
     let Some(StreamMessage { message: Some(Message::Open(open)) }) = messages.message().await? else {
         return Err(Status::invalid_argument("a write stream begins with whose it is"));
     };
     let call = Call::within(world, OPEN_MAX, "write stream");
-    let stream = role.open_stream(&call, &ChannelName::from(open.channel.as_str()), WriterId(open.writer)).await.map_err(refused)?;
+    let stream =
+        role.open_stream(&call, &ChannelName::from(open.channel.as_str()), WriterId(open.writer)).await.map_err(|error| refused(&error))?;
     let WriteStream { requests, answers } = stream;
     let feeding = world.tasks.spawn(async move {
         while let Ok(Some(StreamMessage { message: Some(Message::Request(envelope)) })) = messages.message().await {
@@ -63,7 +78,7 @@ pub(super) async fn open_stream(peer: &Peer, call: &Call, channel: &ChannelName,
     messages.try_send(open).expect("the channel is new and bounded above one");
     let opening = async {
         let mut client = client!(peer.channel(), data_node_client, DataNodeClient);
-        client.open_stream(Request::new(ReceiverStream::new(outgoing))).await.map_err(|status| peer.failed(&status))
+        client.open_stream(Request::new(ReceiverStream::new(outgoing))).await.map_err(|status| reason(peer, &status))
     };
     let mut incoming = call.bound(&peer.address, opening).await?.into_inner();
     let sending = async move {

@@ -242,3 +242,17 @@ async fn a_record_that_cannot_be_applied_is_kept_out_of_the_log_and_remembered()
     assert_eq!(process.count(&fine).await, Ok(5));
     assert!(process.coordinators.data.manifest(&process.call(), ShardId::new(bad.id, 0)).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_is_confirmed_whatever_others_write_to_the_channel() {
+    let outside = Outside::new();
+    let process = outside.start().await;
+    let (one, other) = (process.create("one").await, process.create("other").await);
+    assert!(matches!(process.insert(&one, 1, Values::Int64(vec![1].into())).await, Outcome::Written { .. }));
+    for round in 0..3 {
+        let data = &process.coordinators.data;
+        let flushed = data.flush(&process.call(), one.id).await.expect("nothing is in the way");
+        assert_eq!(data.is_flushed(&process.call(), one.id, flushed.timestamp).await, Ok(true), "round {round}");
+        assert!(matches!(process.insert(&other, round, Values::Int64(vec![1].into())).await, Outcome::Written { .. }));
+    }
+}

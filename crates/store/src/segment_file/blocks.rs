@@ -80,11 +80,11 @@ impl CheckedFile {
         self.checksums.len()
     }
 
-    /// Compares one block with its checksum.
+    /// Compares one block with its checksum; its bytes.
     ///
     /// # Errors
     /// `DATA_INTEGRITY`, naming file and offset.
-    pub fn check(&self, block: usize) -> Result<()> {
+    pub fn check(&self, block: usize) -> Result<u64> {
         let offset = (block * BLOCK_BYTES) as u64;
         let length = (self.len() - offset).min(BLOCK_BYTES as u64);
         let bytes = self.blob.read(offset, length as usize)?;
@@ -92,14 +92,14 @@ impl CheckedFile {
             return Err(self.wrong(format!("bytes {offset}+{length} have another checksum")));
         }
         self.compared[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
-        Ok(())
+        Ok(length)
     }
 
     fn check_once(&self, block: usize) -> Result<()> {
         if self.compared[block / 64].load(Ordering::Relaxed) >> (block % 64) & 1 == 1 {
             return Ok(());
         }
-        self.check(block)
+        self.check(block).map(drop)
     }
 }
 

@@ -60,6 +60,14 @@ enum Place {
 pub struct ScrubCursor {
     file: usize,
     block: usize,
+    bytes: u64,
+}
+
+impl ScrubCursor {
+    /// Bytes that were compared.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
 }
 
 impl SegmentReader {
@@ -226,13 +234,13 @@ impl SegmentReader {
         let mut left = bytes.div_ceil(BLOCK_BYTES as u64).max(1);
         while let Some(file) = self.files.get(cursor.file) {
             if cursor.block == file.blocks() {
-                *cursor = ScrubCursor { file: cursor.file + 1, block: 0 };
+                *cursor = ScrubCursor { file: cursor.file + 1, block: 0, bytes: cursor.bytes };
                 continue;
             }
             if left == 0 {
                 return Ok(false);
             }
-            file.check(cursor.block)?;
+            cursor.bytes += file.check(cursor.block)?;
             cursor.block += 1;
             left -= 1;
         }

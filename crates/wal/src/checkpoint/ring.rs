@@ -50,8 +50,8 @@ impl Ring {
     }
 
     /// The state for a checkpoint: the highest at or below `first_unflushed`, or `current` where nothing is unflushed. `None` if that isn't above the
-    /// last one chosen.
-    pub fn advance(&mut self, first_unflushed: Option<Position>, current: &ReaderState) -> Option<ReaderState> {
+    /// last one that was committed.
+    pub fn propose(&self, first_unflushed: Option<Position>, current: &ReaderState) -> Option<ReaderState> {
         let limit = [first_unflushed, current.open_set()].into_iter().flatten().min();
         let last = self.states.front()?.position;
         let chosen = match limit {
@@ -59,12 +59,15 @@ impl Ring {
             Some(limit) if current.is_between_records() && current.position <= limit => current.clone(),
             Some(limit) => self.states.iter().rev().find(|state| state.position <= limit)?.clone(),
         };
-        if chosen.position <= last {
-            return None;
+        (chosen.position > last).then_some(chosen)
+    }
+
+    /// A proposed state is the checkpoint now: those below it aren't needed any more.
+    pub fn committed(&mut self, checkpoint: ReaderState) {
+        if self.states.front().is_some_and(|last| checkpoint.position > last.position) {
+            self.states.retain(|state| state.position > checkpoint.position);
+            self.states.push_front(checkpoint);
+            self.spacing = self.spacing_min;
         }
-        self.states.retain(|state| state.position > chosen.position);
-        self.states.push_front(chosen.clone());
-        self.spacing = self.spacing_min;
-        Some(chosen)
     }
 }

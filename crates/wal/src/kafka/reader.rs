@@ -29,6 +29,8 @@ pub(super) struct KafkaReader {
     channel: ChannelName,
     consumer: StreamConsumer,
     position: Position,
+    /// What the consumer said while records were drained.
+    failure: Option<KafkaError>,
 }
 
 /// What came from the consumer.
@@ -59,7 +61,7 @@ pub(super) async fn identity_at(config: &KafkaConfig, channel: &ChannelName, off
 impl KafkaReader {
     pub(super) fn new(log: KafkaLog, channel: &ChannelName, from: Position) -> Result<Self, LogError> {
         let consumer = consumer_at(&log.inner.config, channel, from.to_u64())?;
-        Ok(Self { log, channel: channel.clone(), consumer, position: from })
+        Ok(Self { log, channel: channel.clone(), consumer, position: from, failure: None })
     }
 
     /// Takes a record in; frames only, the identity is skipped.
@@ -89,9 +91,9 @@ impl KafkaReader {
     }
 
     async fn receive(&mut self) -> Result<Came, LogError> {
-        let received = match self.consumer.recv().await {
-            Ok(record) => Ok(record.detach()),
-            Err(error) => Err(error),
+        let received = match self.failure.take() {
+            Some(error) => Err(error),
+            None => self.consumer.recv().await.map(|record| record.detach()),
         };
         self.received(received).await
     }
@@ -109,11 +111,18 @@ impl KafkaReader {
         }
     }
 
-    /// Whatever else is here already; no waits, so that a dropped call loses nothing.
+    /// Whatever else is here already; no waits, so that a dropped call loses nothing. A failure is kept for the next call.
     fn drain(&mut self, frames: &mut Vec<(Position, Bytes)>) -> Result<(), LogError> {
         let mut bytes = 0;
         while frames.len() < READ_RECORDS_MAX && bytes < READ_BYTES_MAX {
-            let Some(Ok(record)) = self.consumer.recv().now_or_never().map(|record| record.map(|record| record.detach())) else { break };
+            let record = match self.consumer.recv().now_or_never().map(|record| record.map(|record| record.detach())) {
+                Some(Ok(record)) => record,
+                Some(Err(error)) => {
+                    self.failure = Some(error);
+                    break;
+                }
+                None => break,
+            };
             if let Came::Record(Some(frame)) = self.take(&record)? {
                 bytes += frame.1.len();
                 frames.push(frame);

@@ -188,7 +188,7 @@ impl Tailer {
                 self.world.clock.sleep(RETRY_PAUSE).await;
                 Ok(())
             }
-            LogError::Truncated { asked, start } => Err(self.cut(asked, start).await),
+            LogError::Truncated { asked, start } => self.cut(asked, start).await,
             LogError::Shrunk { known, end } => {
                 let text = format!("log of channel {} ends at {end}, and was read to {known}: it isn't the log it was", self.channel);
                 Err(TailError::Lost(Error::new(types::Code::CHANNEL_NOT_AVAILABLE, text)))
@@ -200,19 +200,26 @@ impl Tailer {
 
     /// The log begins above this reader. A checkpoint above says that nothing was lost; it is read again first, since a flush between reading
     /// it and reading the log looks the same as loss.
-    async fn cut(&mut self, asked: Position, start: Position) -> TailError {
+    async fn cut(&mut self, asked: Position, start: Position) -> Result<(), TailError> {
         match self.surroundings.checkpoint().await {
             Ok(Some(checkpoint)) if checkpoint.position >= start && checkpoint.position > self.records.state.position => {
-                TailError::StartAgain(Box::new(checkpoint))
+                Err(TailError::StartAgain(Box::new(checkpoint)))
             }
             Ok(_) => {
                 let text = format!(
                     "log of channel {} begins at {start}, records from {asked} on are needed: someone cut more than the checkpoint allows",
                     self.channel
                 );
-                TailError::Lost(Error::new(types::Code::CHANNEL_NOT_AVAILABLE, text))
+                Err(TailError::Lost(Error::new(types::Code::CHANNEL_NOT_AVAILABLE, text)))
             }
-            Err(error) => TailError::Lost(error.context("checkpoint of a log that was cut")),
+            Err(error) if error.code() == types::Code::DATA_INTEGRITY => {
+                Err(TailError::Lost(error.context("checkpoint of a log that was cut")))
+            }
+            Err(error) => {
+                tracing::info!(channel = %self.channel, %error, "the log was cut, and its checkpoint can't be read yet");
+                self.world.clock.sleep(RETRY_PAUSE).await;
+                Ok(())
+            }
         }
     }
 }

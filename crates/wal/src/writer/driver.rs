@@ -90,6 +90,7 @@ pub(super) enum Command {
     ClockAtLeast(Timestamp, oneshot::Sender<Result<Acknowledged, WriteError>>),
     Barrier(oneshot::Sender<Result<Acknowledged, WriteError>>),
     Checkpoint(oneshot::Sender<Result<Option<ReaderState>, WriteError>>),
+    Checkpointed(Box<ReaderState>),
 }
 
 impl Sequencer {
@@ -162,12 +163,18 @@ impl Sequencer {
     }
 
     /// The state for a checkpoint at the first unflushed record; `None` if it would not advance. Write it with [`crate::checkpoint::write`],
-    /// commit the pointer in meta, then truncate the log below its position.
+    /// commit the pointer in meta, truncate the log below its position, then call [`Self::checkpointed`].
     ///
     /// # Errors
     /// `NotSequencer` where it has stopped.
     pub async fn checkpoint(&self) -> Result<Option<ReaderState>, WriteError> {
         self.ask(Command::Checkpoint).await.await
+    }
+
+    /// The checkpoint at a state that [`Self::checkpoint`] gave is committed: the next one lies above. Without this the same is given again.
+    pub async fn checkpointed(&self, state: ReaderState) {
+        // One that has stopped makes no more checkpoints.
+        drop(self.commands.send(Command::Checkpointed(Box::new(state))).await);
     }
 
     /// Where it stands, as it changes.

@@ -163,16 +163,21 @@ impl SequencerState {
         Acknowledged { position: self.state.position, epoch: self.state.epoch, number: self.state.number, clock: self.state.clock }
     }
 
-    /// The state for a checkpoint, given the first unflushed record as of now; `None` if it would not advance. The caller keeps
-    /// the state until its pointer is committed: the next call gives a higher one or none.
-    pub fn checkpoint(&mut self, first_unflushed: Option<Position>) -> Option<ReaderState> {
-        let mut state = self.ring.advance(first_unflushed, &self.state)?;
+    /// The state for a checkpoint, given the first unflushed record as of now; `None` if it would not advance.
+    /// Whoever has committed its pointer says so by [`Self::checkpointed`].
+    pub fn checkpoint(&self, first_unflushed: Option<Position>) -> Option<ReaderState> {
+        let mut state = self.ring.propose(first_unflushed, &self.state)?;
         if self.planted.checkpoint_of_now {
             let position = state.position;
             state = self.state.clone();
             state.position = position;
         }
         Some(state)
+    }
+
+    /// A state that [`Self::checkpoint`] gave is committed.
+    pub fn checkpointed(&mut self, state: ReaderState) {
+        self.ring.committed(state);
     }
 
     /// Takes a frame from the log, while reading or to fill a gap.

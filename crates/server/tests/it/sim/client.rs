@@ -147,9 +147,16 @@ impl Client {
         self.call(|proxy| Box::pin(async move { proxy.load_collection(request(message)).await })).await.map(drop)
     }
 
-    pub async fn flush(&self, name: &str) -> Result<(), Failure> {
+    /// The timestamp up to which all is flushed.
+    pub async fn flush(&self, name: &str) -> Result<u64, Failure> {
         let message = m::FlushRequest { collection_names: vec![name.to_owned()], ..Default::default() };
-        self.call(|proxy| Box::pin(async move { proxy.flush(request(message)).await })).await.map(drop)
+        let answer = self.call(|proxy| Box::pin(async move { proxy.flush(request(message)).await })).await?;
+        Ok(answer.coll_flush_ts.get(name).copied().unwrap_or_default())
+    }
+
+    pub async fn is_flushed(&self, name: &str, flush_ts: u64) -> Result<bool, Failure> {
+        let message = m::GetFlushStateRequest { collection_name: name.to_owned(), flush_ts, ..Default::default() };
+        self.call(|proxy| Box::pin(async move { proxy.get_flush_state(request(message)).await })).await.map(|answer| answer.flushed)
     }
 
     /// Rows with this value; the write's timestamp.

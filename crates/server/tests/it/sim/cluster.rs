@@ -16,6 +16,7 @@ use coord::context::{Member, Members};
 use coord::seat::Seat;
 use meta::memory::MemoryStore as MetaStore;
 use meta::sequence::next_node;
+use node::channel::Channels;
 use node::planted::Planted;
 use node::proxy::{Proxy, Roles, Unobserved};
 use parking_lot::Mutex;
@@ -98,8 +99,8 @@ struct Running {
     meta: meta::memory::MemoryMeta,
     proxy: Option<Arc<Proxy>>,
     seat: Option<Arc<Seat>>,
-    _workers: Option<Workers>,
-    _process: Option<Process>,
+    workers: Option<Workers>,
+    process: Option<Process>,
 }
 
 impl Cluster {
@@ -145,6 +146,21 @@ impl Cluster {
 
     pub fn disk(&self) -> &SimulatedDisk {
         &self.inner.disk
+    }
+
+    /// A connection of nobody's.
+    pub fn meta(&self) -> Arc<dyn meta::store::Meta> {
+        Arc::new(self.inner.meta.connect())
+    }
+
+    /// The channels of each process.
+    pub fn channels(&self) -> Vec<(&'static str, Arc<Channels>)> {
+        let running = self.inner.running.lock();
+        let of = |process: &Running| {
+            let whole = process.process.as_ref().map(|whole| &whole.workers);
+            process.workers.as_ref().or(whole).map(|workers| workers.channels.clone())
+        };
+        running.iter().filter_map(|(name, process)| Some((*name, of(process)?))).collect()
     }
 
     pub fn log(&self) -> &MemoryLog {
@@ -234,7 +250,7 @@ impl Cluster {
         // A task of the process, so that a kill during the start ends it.
         let process = call.bound("start", Process::start(start)).await?;
         let proxy = Some(process.proxy.clone());
-        Ok(Running { world: world.clone(), node: NodeId(0), meta, proxy, seat: None, _workers: None, _process: Some(process) })
+        Ok(Running { world: world.clone(), node: NodeId(0), meta, proxy, seat: None, workers: None, process: Some(process) })
     }
 
     async fn start_control(&self, world: &World) -> Result<Running> {
@@ -262,7 +278,7 @@ impl Cluster {
         peers.set_own_proxy(proxy.clone());
         coordinators.run();
         candidacy.hold(&seat, leadership, CancellationToken::new()).detach();
-        Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), seat: Some(seat), _workers: Some(workers), _process: None })
+        Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), seat: Some(seat), workers: Some(workers), process: None })
     }
 
     async fn start_data(&self, world: &World, name: &'static str) -> Result<Running> {
@@ -279,7 +295,7 @@ impl Cluster {
             ..Default::default()
         };
         self.inner.network.attach(name, &world.tasks, served);
-        Ok(Running { world: world.clone(), node, meta, proxy: None, seat: None, _workers: Some(workers), _process: None })
+        Ok(Running { world: world.clone(), node, meta, proxy: None, seat: None, workers: Some(workers), process: None })
     }
 
     async fn connect(&self, number: u64) -> Result<(meta::memory::MemoryMeta, Storage, NodeId)> {

@@ -10,6 +10,7 @@
 //!
 //! Start at [`run`], then [`workload`] and [`nemesis`].
 
+mod aftermath;
 mod client;
 mod cluster;
 mod coverage;
@@ -96,7 +97,10 @@ async fn simulate(seed: u64, shape: Shape, bugs: Bugs, coverage: Arc<Coverage>) 
             task.join().await;
         }
     }
-    let violation = cluster.stuck().or(shared.violation());
+    let mut violation = cluster.stuck().or(shared.violation());
+    if violation.is_none() {
+        violation = aftermath::settled(&cluster).await.err();
+    }
     cluster.end();
     violation.map_or(Ok(()), Err)
 }

@@ -15,7 +15,7 @@ use super::coverage::Event;
 use super::model::{Model, Snapshot, check_snapshot};
 
 /// The collection that all clients write to.
-const MAIN: &str = "main";
+pub const MAIN: &str = "main";
 /// One that comes and goes while it is written to.
 const BRIEF: &str = "brief";
 /// Clients at once.
@@ -358,7 +358,7 @@ impl Worker {
     }
 
     async fn flush(&mut self) -> Result<(), String> {
-        self.client.flush(MAIN).await.or_else(not_lost)
+        self.client.flush(MAIN).await.map(drop).or_else(not_lost)
     }
 
     /// After everything was mended: all must be there.

@@ -164,6 +164,7 @@ impl Driver {
     /// Takes requests and appends groups until the phase changes.
     async fn serve(&mut self) {
         let mut append: Option<Append> = None;
+        let mut expiry = self.world.clock.now();
         self.settle();
         while *self.core.phase() == Phase::Serving {
             if append.is_none() {
@@ -177,11 +178,13 @@ impl Driver {
                     self.landed(appender, result).await;
                 }
                 () = asked(&mut self.stopping) => self.core.stop(Stopped::Asked, &mut self.effects),
-                command = self.commands.recv() => self.turn(command),
-                () = self.world.clock.sleep(HELD_MAX / 4), if holds => {
+                // Before the commands, of which there may always be more.
+                () = self.world.clock.sleep_until(expiry), if holds => {
+                    expiry = self.world.clock.now() + HELD_MAX / 4;
                     let wall = wall(&self.world);
                     self.core.expire_held(wall, &mut self.effects);
                 }
+                command = self.commands.recv() => self.turn(command),
             }
             self.settle();
         }
@@ -308,6 +311,7 @@ impl Driver {
                 // Who asked and left doesn't need it.
                 let _ = answer.send(Ok(state));
             }
+            Command::Checkpointed(state) => self.core.checkpointed(*state),
         }
     }
 
