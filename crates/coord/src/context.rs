@@ -1,14 +1,15 @@
 //! What all coordinators of a process share: the world, the catalog, the leader's fence, ids, and who is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::World;
 use base::config::Current;
 use base::watch;
 use meta::catalog::model::OperationId;
-use meta::catalog::{Begin, Catalog, Change};
+use meta::catalog::{Begin, Catalog, Change, Loaded};
 use meta::sequence::{IdAllocator, TimestampAllocator};
-use meta::store::Condition;
+use meta::store::{Condition, MetaError};
 use role::peers::Peers;
 use store::object::Store;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,11 @@ use types::id::NodeId;
 use types::{Code, Error, Result};
 
 use crate::view::{View, meta_error};
+
+/// How often a change is planned anew because somebody else changed what it was made from.
+const PLANS_MAX: usize = 16;
+/// How long the view may take to show what was in a change's way before it is planned anew all the same.
+const VIEW_WAIT: Duration = Duration::from_millis(200);
 
 /// One node of the cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,6 +122,12 @@ impl Context {
         self.settings.get()
     }
 
+    /// The channels that new shards get.
+    pub(crate) fn channels(&self) -> Vec<types::id::ChannelName> {
+        let settings = self.settings();
+        (0..settings.channels).map(|n| types::id::ChannelName::numbered(&settings.channel_prefix, n)).collect()
+    }
+
     /// Has operations from now on go by other bounds.
     pub fn set_settings(&self, settings: Settings) {
         self.settings.set(settings);
@@ -145,8 +157,53 @@ impl Context {
         Change::fenced(self.fence.clone())
     }
 
+    /// Commits what was planned from the view; see [`Self::transact`] for what others change too.
+    ///
+    /// # Errors
+    /// `UNSUPPORTED` if somebody else changed what the change was made from: plan again. `SERVICE_NOT_READY`: the term is over.
     pub(crate) async fn commit(&self, change: Change) -> Result<()> {
-        self.view.commit(&self.world, change).await
+        match self.view.commit(&self.world, change).await {
+            Err(MetaError::Refused) => Err(self.still_leads().await.err().unwrap_or_else(|| meta_error(MetaError::Refused))),
+            result => result.map_err(meta_error),
+        }
+    }
+
+    /// Commits what `plan` makes of the catalog as it is, and gives its value; plans anew where somebody else was faster. Without a change
+    /// nothing is committed.
+    ///
+    /// # Errors
+    /// What `plan` says; `SERVICE_NOT_READY`: the term is over; meta's.
+    pub(crate) async fn transact<T>(&self, mut plan: impl FnMut(&Loaded) -> Result<(Option<Change>, T)>) -> Result<T> {
+        for _ in 0..PLANS_MAX {
+            let mut changes = self.view.changes();
+            let (change, value) = self.view.read(&mut plan)?;
+            let Some(change) = change else { return Ok(value) };
+            match self.view.commit(&self.world, change).await {
+                Ok(()) => return Ok(value),
+                Err(MetaError::Refused) => {
+                    self.still_leads().await?;
+                    // What was in the way may have been seen between plan and commit: then nothing more comes.
+                    if self.world.within(VIEW_WAIT, changes.changed()).await.is_none() {
+                        tracing::debug!("a refused change is planned anew although the catalog looks as it did");
+                    }
+                }
+                Err(error) => return Err(meta_error(error)),
+            }
+        }
+        Err(meta_error(MetaError::Refused))
+    }
+
+    /// Asked after a refusal: whether it was another's change, and not this term's fence, that was in the way.
+    ///
+    /// # Errors
+    /// `SERVICE_NOT_READY`: the term is over.
+    async fn still_leads(&self) -> Result<()> {
+        let Condition::Created(key, created) = &self.fence else { return Ok(()) };
+        let entry = self.view.catalog().meta().get(key).await.map_err(meta_error)?;
+        match entry.is_some_and(|entry| entry.created == *created) {
+            true => Ok(()),
+            false => Err(Error::new(Code::SERVICE_NOT_READY, "this coordinator no longer leads: service not ready")),
+        }
     }
 
     /// An operation that begins now.

@@ -29,6 +29,8 @@ pub struct Figures {
     pub collections: Vec<CollectionFigures>,
     /// Whether [`CollectionFigures::stored`] is there.
     pub stored: bool,
+    /// Shards whose manifest can't be read: their segments aren't counted.
+    pub unreadable_shards: usize,
 }
 
 /// A collection.
@@ -68,28 +70,30 @@ type Listed = (CollectionFigures, Vec<ShardId>, BTreeMap<IndexId, String>);
 
 impl Coordinators {
     /// The numbers as of now.
-    ///
-    /// # Errors
-    /// A manifest can't be read.
-    pub async fn figures(&self) -> Result<Figures> {
+    pub async fn figures(&self) -> Figures {
         let (databases, listed) = self.listed();
         let members = self.context.members().clone();
         let stored = listed.iter().map(|(_, shards, _)| shards.len()).sum::<usize>() <= SHARDS_MAX;
         let mut collections = Vec::with_capacity(listed.len());
+        let mut unreadable_shards = 0;
         for (mut collection, shards, indexes) in listed {
             for shard in shards.into_iter().filter(|_| stored) {
-                self.add_shard(&mut collection.stored, shard, &indexes).await?;
+                if let Err(error) = self.add_shard(&mut collection.stored, shard, &indexes).await {
+                    tracing::warn!(%shard, %error, "a shard's segments aren't counted");
+                    unreadable_shards += 1;
+                }
             }
             collections.push(collection);
         }
-        Ok(Figures {
+        Figures {
             databases,
             proxies: members.proxies.len(),
             query_nodes: members.query_nodes.len(),
             channels: self.context.settings().channels,
             collections,
             stored,
-        })
+            unreadable_shards,
+        }
     }
 
     fn listed(&self) -> (usize, Vec<Listed>) {

@@ -41,7 +41,7 @@ impl Coordinators {
     pub fn new(context: Context) -> Self {
         let data = Arc::new(Data::new(context.clone()));
         Self {
-            root: Arc::new(Root::new(context.clone())),
+            root: Arc::new(Root::new(context.clone(), data.clone())),
             query: Arc::new(Query::new(context.clone())),
             index: Arc::new(Index::new(context.clone(), data.clone())),
             data,
@@ -68,8 +68,10 @@ impl Coordinators {
 
     async fn serving_round(self) -> types::Result<()> {
         let call = Call::within(&self.context.world, ROUND_MAX, "reconcile");
-        self.data.assign_channels(&call).await?;
-        self.query.reconcile(&call).await
+        // Neither waits for the other: what is served needs only its own channels.
+        let assigned = self.data.assign_channels(&call).await;
+        let served = self.query.reconcile(&call).await;
+        assigned.and(served)
     }
 
     async fn building_round(self) -> types::Result<()> {
@@ -79,8 +81,8 @@ impl Coordinators {
     async fn operations_round(self) -> types::Result<()> {
         let call = Call::within(&self.context.world, ROUND_MAX, "resume");
         let resumed = self.root.resume(&call).await;
-        self.data.collect_garbage().await?;
-        resumed
+        let collected = self.data.collect_garbage().await;
+        resumed.and(collected)
     }
 }
 

@@ -36,16 +36,22 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Where a process's coordinators sit.
 pub struct Seat {
     present: watch::Sender<Option<Coordinators>>,
-    /// Who is there, for the terms to come.
-    members: Mutex<Members>,
-    /// What an operator has changed, for the terms to come.
-    settings: Mutex<Option<Settings>>,
+    /// What a term begins with. Held while a term begins or is told of a change, so that none is lost between the two.
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Who is there.
+    members: Members,
+    /// What an operator has changed.
+    settings: Option<Settings>,
 }
 
 impl Seat {
     /// Nobody leads yet.
     pub fn vacant() -> Arc<Self> {
-        Arc::new(Self { present: watch::Sender::new(None), members: Mutex::default(), settings: Mutex::default() })
+        Arc::new(Self { present: watch::Sender::new(None), known: Mutex::default() })
     }
 
     /// The coordinators of the present term.
@@ -55,7 +61,8 @@ impl Seat {
 
     /// Says who is there, in this term and the next ones.
     pub fn set_members(&self, members: Members) {
-        *self.members.lock() = members.clone();
+        let mut known = self.known.lock();
+        known.members = members.clone();
         if let Some(coordinators) = self.present() {
             coordinators.context.set_members(members);
         }
@@ -63,7 +70,8 @@ impl Seat {
 
     /// Has operations from now on go by other bounds, in this term and the next ones.
     pub fn set_settings(&self, settings: Settings) {
-        *self.settings.lock() = Some(settings.clone());
+        let mut known = self.known.lock();
+        known.settings = Some(settings.clone());
         if let Some(coordinators) = self.present() {
             coordinators.context.set_settings(settings);
         }
@@ -71,8 +79,9 @@ impl Seat {
 
     /// A term begins; its loops aren't started.
     pub fn take(&self, coordinators: Coordinators) {
-        coordinators.context.set_members(self.members.lock().clone());
-        if let Some(settings) = self.settings.lock().clone() {
+        let known = self.known.lock();
+        coordinators.context.set_members(known.members.clone());
+        if let Some(settings) = known.settings.clone() {
             coordinators.context.set_settings(settings);
         }
         self.present.send_replace(Some(coordinators));

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use base::World;
 use base::watch;
+use meta::catalog::document::Versioned;
+use meta::catalog::model::Collection;
 use meta::catalog::{Catalog, Change, Loaded};
 use meta::store::{MetaError, Revision};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
+use types::id::CollectionId;
 use types::{Code, Error, Result};
 
 /// How long a watch that failed waits before the next try.
@@ -44,14 +47,14 @@ impl View {
     /// Commits, and waits until the view shows it.
     ///
     /// # Errors
-    /// `UNSUPPORTED` if somebody else changed what the change was made from: plan again.
-    pub async fn commit(&self, world: &World, change: Change) -> Result<()> {
-        let revision = self.catalog.commit(change).await.map_err(meta_error)?;
+    /// As [`Catalog::commit`].
+    pub async fn commit(&self, world: &World, change: Change) -> Result<(), MetaError> {
+        let revision = self.catalog.commit(change).await?;
         let mut level = self.level.clone();
         let shown = level.wait_for(|shown| *shown >= revision);
         match world.within(LEVEL_MAX, shown).await {
             Some(Ok(_)) => Ok(()),
-            _ => Err(Error::new(Code::SERVICE_UNAVAILABLE, "meta's changes don't arrive: service unavailable")),
+            _ => Err(MetaError::Unavailable(Error::new(Code::SERVICE_UNAVAILABLE, "meta's changes don't arrive: service unavailable"))),
         }
     }
 
@@ -102,6 +105,18 @@ async fn reload(catalog: &Catalog, loaded: &RwLock<Loaded>, raise: &watch::Sende
             raise.send_replace(revision);
         }
         Err(error) => tracing::warn!(?error, "the catalog can't be read"),
+    }
+}
+
+/// A collection in any state.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`; damage, by name.
+pub(crate) fn collection(loaded: &Loaded, id: CollectionId) -> Result<&Versioned<Collection>> {
+    match (loaded.collections.get(&id), loaded.damage::<Collection>(&id)) {
+        (Some(found), _) => Ok(found),
+        (None, Some(damage)) => Err(damage.clone()),
+        (None, None) => Err(Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &id)])),
     }
 }
 

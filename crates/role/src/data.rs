@@ -69,6 +69,9 @@ pub struct Route {
     pub address: String,
     /// The process epoch that was assigned.
     pub process: u64,
+    /// Whether the node has said that it took the channel up.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// The mutable thing of a shard: which manifest is the current one.

@@ -13,7 +13,6 @@ use node::channels::Channels;
 use node::data::DataNodeRole;
 use node::query::QueryNodeRole;
 use types::id::CollectionId;
-use types::{Code, Error, Result};
 
 /// What a flush makes is of this level in Milvus's words.
 const LEVEL: &str = "L1";
@@ -30,6 +29,9 @@ const LOG_APPLIED: Metric<Gauge, 1> =
     Metric::gauge("elanus_log_applied_number", "Number of the last record that is applied here, per channel.", ["channel_name"]);
 const UNFLUSHED: Metric<Gauge, 1> =
     Metric::gauge("elanus_unflushed_bytes", "Bytes of rows and deletes in memory that no segment holds, per channel.", ["channel_name"]);
+
+const UNREADABLE: Metric<Gauge, 0> =
+    Metric::gauge("elanus_unreadable_shards", "Shards whose manifest can't be read, as their coordinator finds when it is asked.", []);
 
 /// Whom a scrape asks.
 pub struct Roles {
@@ -67,12 +69,8 @@ impl Sampler {
         let _turn = self.turn.lock().await;
         let metrics = &self.world.metrics;
         process::sample(metrics);
-        if let Some(roles) = self.roles.get()
-            && let Err(error) = sample(metrics, roles).await
-        {
-            // What was set at the scrape before would look like now.
-            tracing::warn!(%error, "numbers of collections and segments can't be read for a scrape");
-            clear(metrics);
+        if let Some(roles) = self.roles.get() {
+            sample(metrics, roles).await;
         }
         metrics.encode()
     }
@@ -93,16 +91,17 @@ impl<const N: usize> Values<N> {
     }
 }
 
-async fn sample(metrics: &Metrics, roles: &Roles) -> Result<()> {
-    let leading = roles.seat.present();
-    let leading = leading.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, "no coordinator leads: service not ready"))?;
-    let figures = leading.figures().await?;
-    let growing = of_nodes(metrics, roles, &figures);
+async fn sample(metrics: &Metrics, roles: &Roles) {
+    // What nodes of this process hold is known whoever leads.
+    of_logs(metrics, roles);
+    let figures = match roles.seat.present() {
+        Some(leading) => leading.figures().await,
+        // What was set at the scrape before would look like now.
+        None => Figures::default(),
+    };
+    let growing = of_shards(metrics, roles, &figures);
     of_cluster(metrics, &figures);
-    if figures.stored {
-        of_storage(metrics, &figures, &growing);
-    }
-    Ok(())
+    of_storage(metrics, &figures, &growing);
 }
 
 fn of_cluster(metrics: &Metrics, figures: &Figures) {
@@ -112,6 +111,7 @@ fn of_cluster(metrics: &Metrics, figures: &Figures) {
     one(&milvus::ROOTCOORD_PARTITION_NUM, figures.collections.iter().map(|collection| collection.partitions).sum());
     one(&milvus::ROOTCOORD_DML_CHANNEL_NUM, figures.channels);
     one(&milvus::QUERYCOORD_QUERYNODE_NUM, figures.query_nodes);
+    one(&UNREADABLE, figures.unreadable_shards);
     one(&milvus::QUERYCOORD_COLLECTION_NUM, figures.collections.iter().filter(|collection| collection.loaded).count());
     let mut collections = Values::default();
     for collection in &figures.collections {
@@ -126,7 +126,8 @@ type GrowingRows = BTreeMap<CollectionId, (u64, usize)>;
 fn of_storage(metrics: &Metrics, figures: &Figures, growing: &GrowingRows) {
     let (mut segments, mut rows, mut bytes, mut index_bytes) = (Values::default(), Values::default(), Values::default(), Values::default());
     let (mut entities, mut indexed) = (Values::default(), Values::default());
-    for CollectionFigures { id, database, name, loaded, stored, .. } in &figures.collections {
+    let counted = figures.collections.iter().filter(|_| figures.stored);
+    for CollectionFigures { id, database, name, loaded, stored, .. } in counted {
         let (growing_rows, growing_segments) = growing.get(id).copied().unwrap_or_default();
         let id = &id.to_string();
         segments.add([FLUSHED, LEVEL, "false"], stored.segments as f64);
@@ -149,15 +150,13 @@ fn of_storage(metrics: &Metrics, figures: &Figures, growing: &GrowingRows) {
     indexed.set(metrics, &milvus::ROOTCOORD_INDEXED_ENTITY_NUM);
 }
 
-fn of_nodes(metrics: &Metrics, roles: &Roles, figures: &Figures) -> GrowingRows {
+fn of_shards(metrics: &Metrics, roles: &Roles, figures: &Figures) -> GrowingRows {
     let node = metrics.node();
     let names: BTreeMap<CollectionId, &CollectionFigures> = figures.collections.iter().map(|figures| (figures.id, figures)).collect();
     let (mut segments, mut entities, mut sizes) = (Values::default(), Values::default(), Values::default());
-    let (mut applied, mut unflushed, mut growing) = (Values::default(), Values::default(), GrowingRows::new());
+    let mut growing = GrowingRows::new();
     for channel in roles.channels.all() {
-        let mut channel_bytes = 0;
         for (version, bytes) in channel.versions() {
-            channel_bytes += bytes;
             // A collection that is being dropped has no name any more.
             let Some(collection) = names.get(&version.id.collection) else { continue };
             let id = &version.id.collection.to_string();
@@ -173,12 +172,21 @@ fn of_nodes(metrics: &Metrics, roles: &Roles, figures: &Figures) -> GrowingRows 
             let sum = growing.entry(version.id.collection).or_default();
             *sum = (sum.0 + growing_rows as u64, sum.1 + usize::from(growing_rows > 0));
         }
-        applied.add([channel.name().as_str()], channel.progress().borrow().number as f64);
-        unflushed.add([channel.name().as_str()], channel_bytes as f64);
     }
     segments.set(metrics, &milvus::QUERYNODE_SEGMENT_NUM);
     entities.set(metrics, &milvus::QUERYNODE_ENTITY_NUM);
     sizes.set(metrics, &milvus::QUERYNODE_ENTITY_SIZE);
+    growing
+}
+
+/// How far each channel is, and what of it is in memory alone.
+fn of_logs(metrics: &Metrics, roles: &Roles) {
+    let (mut applied, mut unflushed) = (Values::default(), Values::default());
+    for channel in roles.channels.all() {
+        let bytes: usize = channel.versions().iter().map(|(_, bytes)| bytes).sum();
+        applied.add([channel.name().as_str()], channel.progress().borrow().number as f64);
+        unflushed.add([channel.name().as_str()], bytes as f64);
+    }
     applied.set(metrics, &LOG_APPLIED);
     unflushed.set(metrics, &UNFLUSHED);
     let mut end = Values::default();
@@ -186,20 +194,5 @@ fn of_nodes(metrics: &Metrics, roles: &Roles, figures: &Figures) -> GrowingRows 
         end.add([channel.as_str()], number as f64);
     }
     end.set(metrics, &LOG_END);
-    metrics.family(&milvus::QUERYNODE_COLLECTION_NUM).with([node]).set(roles.query.served().len() as f64);
-    growing
-}
-
-/// Takes away what the last scrape said of collections and segments.
-fn clear(metrics: &Metrics) {
-    fn no<const N: usize>(metrics: &Metrics, metric: &Metric<Gauge, N>) {
-        Values::default().set(metrics, metric);
-    }
-    no(metrics, &milvus::ROOTCOORD_COLLECTION_NUM);
-    no(metrics, &milvus::ROOTCOORD_ENTITY_NUM);
-    no(metrics, &milvus::ROOTCOORD_INDEXED_ENTITY_NUM);
-    no(metrics, &milvus::DATACOORD_SEGMENT_NUM);
-    no(metrics, &milvus::DATACOORD_STORED_ROWS_NUM);
-    no(metrics, &milvus::DATACOORD_STORED_BINLOG_SIZE);
-    no(metrics, &milvus::DATACOORD_STORED_INDEX_FILES_SIZE);
+    metrics.family(&milvus::QUERYNODE_COLLECTION_NUM).with([metrics.node()]).set(roles.query.served().len() as f64);
 }

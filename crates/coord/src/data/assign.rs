@@ -6,8 +6,8 @@ use meta::catalog::model::Assignment;
 use meta::sequence::next_process_epoch;
 use parking_lot::Mutex;
 use role::Call;
-use types::Result;
 use types::id::{ChannelName, NodeId};
+use types::{Error, Result};
 
 use crate::context::{Context, Member};
 use crate::view::meta_error;
@@ -39,9 +39,15 @@ pub(super) type Told = BTreeSet<(ChannelName, NodeId, u64)>;
 
 /// Carries the plan out: one new process epoch for all channels that move now; then tells who doesn't know yet.
 pub(super) async fn channels(context: &Context, call: &Call, told: &Mutex<Told>) -> Result<()> {
-    let all: Vec<ChannelName> =
-        (0..context.settings().channels).map(|n| ChannelName::numbered(&context.settings().channel_prefix, n)).collect();
-    let assigned = context.view.read(|loaded| loaded.assignments.clone());
+    let (wanted, assigned, damage) = context.view.read(|loaded| {
+        let damaged: BTreeMap<ChannelName, Error> =
+            loaded.damaged_of::<Assignment>().map(|(channel, error)| (channel, error.clone())).collect();
+        // Those of collections stay whatever the settings say now.
+        let placed = loaded.collections.values().flat_map(|found| found.value.channels.iter().cloned());
+        let wanted: BTreeSet<ChannelName> = context.channels().into_iter().chain(placed).collect();
+        (wanted, loaded.assignments.clone(), damaged)
+    });
+    let all: Vec<ChannelName> = wanted.into_iter().filter(|channel| !damage.contains_key(channel)).collect();
     let current = assigned.iter().map(|(channel, found)| (channel.clone(), found.value.node)).collect();
     let members = context.members().data_nodes.clone();
     let live: Vec<NodeId> = members.iter().map(|member| member.node).collect();
@@ -55,7 +61,8 @@ pub(super) async fn channels(context: &Context, call: &Call, told: &Mutex<Told>)
             context.commit(change).await?;
         }
     }
-    tell(context, call, &members, told).await
+    let told = tell(context, call, &members, told).await;
+    damage.into_values().next().map_or(told, Err)
 }
 
 async fn tell(context: &Context, call: &Call, members: &[Member], told: &Mutex<Told>) -> Result<()> {
@@ -82,6 +89,11 @@ async fn tell(context: &Context, call: &Call, members: &[Member], told: &Mutex<T
         }
     });
     futures::future::join_all(telling).await.into_iter().collect()
+}
+
+/// Channels whose present node has said that it took them up.
+pub(super) fn confirmed(told: &Mutex<Told>, assignment: &Assignment) -> bool {
+    told.lock().contains(&(assignment.channel.clone(), assignment.node, assignment.process))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use meta::catalog::model::{TOMBSTONE_OBJECTS_MAX, Tombstone};
+use meta::catalog::document::Versioned;
+use meta::catalog::model::{OperationId, TOMBSTONE_OBJECTS_MAX, Tombstone};
 use store::manifest::Manifest;
 use store::object::StoreError;
 use types::Result;
@@ -36,21 +37,30 @@ pub(super) async fn of_objects(context: &Context, shard: Option<ShardId>, object
     Ok(Tombstone { id: context.id().await?, shard, below_version: u64::MAX, objects, since })
 }
 
-/// Deletes what tombstones name, once their grace is over.
+/// Deletes what tombstones name, once their grace is over. What fails holds back nothing else.
 pub(super) async fn collect(context: &Context) -> Result<()> {
     let grace = if context.settings().alone { GRACE_ALONE_MS } else { GRACE_MS };
     let now = context.world.clock.wall_ms();
     let due: Vec<_> = context.view.read(|loaded| {
-        let all = loaded.tombstones.values();
-        all.filter(|found| found.value.since.millis() + grace <= now).cloned().collect()
+        let all = loaded.tombstones.values().filter(|found| found.value.since.millis() + grace <= now);
+        // A dropped collection's files are still read while its sweep goes on.
+        all.filter(|found| !loaded.intents.contains_key(&OperationId(found.value.id))).cloned().collect()
     });
+    let mut failed = None;
     for found in due {
-        for name in &found.value.objects {
-            delete(context, name).await?;
+        if let Err(error) = bury(context, &found).await {
+            tracing::warn!(tombstone = found.value.id, %error, "garbage can't be deleted yet");
+            failed.get_or_insert(error);
         }
-        context.commit(context.change().remove(&found)).await?;
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+async fn bury(context: &Context, found: &Versioned<Tombstone>) -> Result<()> {
+    for name in &found.value.objects {
+        delete(context, name).await?;
+    }
+    context.commit(context.change().remove(found)).await
 }
 
 async fn delete(context: &Context, name: &str) -> Result<()> {
@@ -64,8 +74,12 @@ async fn delete(context: &Context, name: &str) -> Result<()> {
 }
 
 /// Deletes files below the shards' prefixes that neither a manifest, a pointer nor a tombstone names. Those of collections in `unknown` stay:
-/// a manifest of theirs can't be read.
+/// a manifest of theirs can't be read. While a document in meta can't be read nothing is deleted: it may name anything.
 pub(super) async fn sweep_orphans(context: &Context, live: &[Arc<Manifest>], unknown: &BTreeSet<CollectionId>) -> Result<()> {
+    if let Some(error) = context.view.read(|loaded| loaded.damaged.values().next().cloned()) {
+        tracing::error!(%error, "files of failed attempts stay: metadata that may name them can't be read");
+        return Ok(());
+    }
     let unknown: BTreeSet<String> = unknown.iter().map(ToString::to_string).collect();
     let named = context.view.read(|loaded| {
         let manifests = loaded.shards.values().filter_map(|shard| shard.value.manifest.as_ref().map(|pointer| pointer.object.name.clone()));

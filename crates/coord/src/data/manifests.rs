@@ -18,6 +18,46 @@ use types::{Code, Error, Result};
 use super::{edit, garbage};
 use crate::context::Context;
 
+/// Reads a shard's current manifest from the store.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`; damage of the shard's document or of the object, by name.
+pub(crate) async fn read(context: &Context, shard: ShardId) -> Result<Manifest> {
+    let (found, schema) = find(context, shard)?;
+    match &found.value.manifest {
+        None => Ok(start(shard, schema?, found.value.start)),
+        Some(pointer) => fetch(context, pointer).await,
+    }
+}
+
+async fn fetch(context: &Context, pointer: &model::ManifestPointer) -> Result<Manifest> {
+    let ObjectPointer { name, length, checksum } = pointer.object.clone();
+    let bytes = context.store.get(&name).await.map_err(StoreError::into_error)?;
+    let bytes = ObjectRef { name: name.clone(), length, checksum }.verify(bytes)?;
+    Manifest::decode(&name, &bytes)
+}
+
+/// A shard's document and, for one without a manifest, the schema that it begins with.
+fn find(context: &Context, shard: ShardId) -> Result<(Versioned<model::Shard>, Result<Schema>)> {
+    let absent = || Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &shard.collection), ("shard", &shard.index)]);
+    context.view.read(|loaded| {
+        if let Some(damage) = loaded.damage_of_shard(shard) {
+            return Err(damage.clone());
+        }
+        let found = loaded.shards.get(&shard).cloned().ok_or_else(absent)?;
+        // A shard begins with the collection's first schema: the second must not be taken for it.
+        let schema = match loaded.damage_of_schemas(shard.collection) {
+            Some(damage) => Err(damage.clone()),
+            None => {
+                let first = loaded.schemas.range((shard.collection, 0)..).next();
+                let first = first.filter(|((owner, _), _)| *owner == shard.collection);
+                first.map(|(_, schema)| schema.value.schema.clone()).ok_or_else(absent)
+            }
+        };
+        Ok((found, schema))
+    })
+}
+
 /// Decoded manifests that are kept; one is read again when it is needed after that.
 const CACHED_MAX: usize = 4_096;
 
@@ -35,24 +75,21 @@ impl Manifests {
 
     /// Where the current manifest is.
     pub fn pointer(&self, shard: ShardId) -> Result<CurrentManifest> {
-        let (found, schema) = self.shard(shard)?;
+        let (found, schema) = find(&self.context, shard)?;
         Ok(match &found.value.manifest {
-            None => CurrentManifest::Start(Box::new(start(shard, schema, found.value.start))),
+            None => CurrentManifest::Start(Box::new(start(shard, schema?, found.value.start))),
             Some(pointer) => CurrentManifest::Object(to_role(pointer)),
         })
     }
 
     /// The current manifest.
     pub async fn current(&self, shard: ShardId) -> Result<Arc<Manifest>> {
-        let (found, schema) = self.shard(shard)?;
-        let Some(pointer) = &found.value.manifest else { return Ok(Arc::new(start(shard, schema, found.value.start))) };
+        let (found, schema) = find(&self.context, shard)?;
+        let Some(pointer) = &found.value.manifest else { return Ok(Arc::new(start(shard, schema?, found.value.start))) };
         if let Some(cached) = self.cached.lock().get(&shard).filter(|cached| cached.version == pointer.version) {
             return Ok(cached.clone());
         }
-        let ObjectPointer { name, length, checksum } = pointer.object.clone();
-        let bytes = self.context.store.get(&name).await.map_err(StoreError::into_error)?;
-        let bytes = ObjectRef { name: name.clone(), length, checksum }.verify(bytes)?;
-        let manifest = Arc::new(Manifest::decode(&name, &bytes)?);
+        let manifest = Arc::new(fetch(&self.context, pointer).await?);
         self.keep(manifest.clone());
         Ok(manifest)
     }
@@ -60,9 +97,21 @@ impl Manifests {
     /// Applies an edit to the current manifest and moves the pointer.
     pub async fn edit(&self, shard: ShardId, edit: &ManifestEdit) -> Result<CurrentManifest> {
         let turn = self.turns.lock().entry(shard).or_default().clone();
-        let _turn = turn.lock().await;
+        let edited = {
+            let _turn = turn.lock().await;
+            self.edit_alone(shard, edit).await
+        };
+        let mut turns = self.turns.lock();
+        // The map's and this one: nobody waits for it.
+        if Arc::strong_count(&turn) == 2 {
+            turns.remove(&shard);
+        }
+        edited
+    }
+
+    async fn edit_alone(&self, shard: ShardId, edit: &ManifestEdit) -> Result<CurrentManifest> {
         let current = self.current(shard).await?;
-        let (found, _) = self.shard(shard)?;
+        let (found, _) = find(&self.context, shard)?;
         if found.value.version() != current.version {
             return Err(Error::new(
                 Code::UNSUPPORTED,
@@ -94,16 +143,6 @@ impl Manifests {
             cached.clear();
         }
         cached.insert(manifest.shard, manifest);
-    }
-
-    fn shard(&self, shard: ShardId) -> Result<(Versioned<model::Shard>, Schema)> {
-        let found = self.context.view.read(|loaded| {
-            let found = loaded.shards.get(&shard)?.clone();
-            // A shard begins with the collection's first schema.
-            let schema = loaded.schemas.range((shard.collection, 0)..).next().filter(|((owner, _), _)| *owner == shard.collection)?;
-            Some((found, schema.1.value.schema.clone()))
-        });
-        found.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &shard.collection), ("shard", &shard.index)]))
     }
 }
 

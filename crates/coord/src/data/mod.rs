@@ -5,13 +5,13 @@
 mod assign;
 pub mod edit;
 mod garbage;
-mod manifests;
+pub(crate) mod manifests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use meta::catalog::model::{self, Checkpoint, ObjectPointer};
 use parking_lot::Mutex;
 use role::Call;
@@ -81,11 +81,10 @@ impl Data {
     }
 
     fn collection_shards(&self, collection: CollectionId) -> Result<Vec<(ShardId, ChannelName)>> {
-        let shards = self.context.view.read(|loaded| {
-            let collection = &loaded.collections.get(&collection)?.value;
-            Some(collection.shards().map(|(shard, channel)| (shard, channel.clone())).collect())
-        });
-        shards.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &collection)]))
+        self.context.view.read(|loaded| {
+            let collection = crate::view::collection(loaded, collection)?;
+            Ok(collection.value.shards().map(|(shard, channel)| (shard, channel.clone())).collect())
+        })
     }
 
     async fn manifests_of(&self, collection: CollectionId) -> Result<Vec<Arc<Manifest>>> {
@@ -95,6 +94,11 @@ impl Data {
 
     fn sequencer(&self, channel: &ChannelName) -> Result<Arc<dyn DataNode>> {
         self.context.sequencer(channel)
+    }
+
+    /// Without it a channel would be read from its beginning, which is cut off.
+    fn refuse_damaged_checkpoint(&self, channel: &ChannelName) -> Result<()> {
+        self.context.view.read(|loaded| loaded.damage::<Checkpoint>(channel).cloned()).map_or(Ok(()), Err)
     }
 }
 
@@ -106,8 +110,9 @@ impl DataCoord for Data {
         let members = self.context.members();
         let routes = assigned.into_iter().filter_map(|assignment| {
             let member = members.data_nodes.iter().find(|member| member.node == assignment.node)?;
+            let confirmed = assign::confirmed(&self.told, &assignment);
             let model::Assignment { channel, node, process } = assignment;
-            Some(Route { channel, node, address: member.address.clone(), process })
+            Some(Route { channel, node, address: member.address.clone(), process, confirmed })
         });
         Ok(routes.collect())
     }
@@ -117,11 +122,7 @@ impl DataCoord for Data {
     }
 
     async fn shards_of_channel(&self, _call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>> {
-        Ok(self.context.view.read(|loaded| {
-            let shards = loaded.collections.values().flat_map(|found| found.value.shards().map(|(shard, name)| (shard, name.clone())));
-            // A shard that has no document yet is made by its create record.
-            shards.filter(|(shard, name)| name == channel && loaded.shards.contains_key(shard)).map(|(shard, _)| shard).collect()
-        }))
+        Ok(self.context.view.read(|loaded| loaded.shards_of_channel(channel).into_iter().collect()))
     }
 
     async fn edit_manifest(&self, _call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
@@ -129,6 +130,7 @@ impl DataCoord for Data {
     }
 
     async fn commit_checkpoint(&self, _call: &Call, channel: &ChannelName, pointer: CheckpointPointer) -> Result<()> {
+        self.refuse_damaged_checkpoint(channel)?;
         let (assignment, old) =
             self.context.view.read(|loaded| (loaded.assignments.get(channel).cloned(), loaded.checkpoints.get(channel).cloned()));
         let assignment = assignment.filter(|assignment| assignment.value.process == pointer.process);
@@ -147,6 +149,7 @@ impl DataCoord for Data {
     }
 
     async fn checkpoint(&self, _call: &Call, channel: &ChannelName) -> Result<Option<CheckpointPointer>> {
+        self.refuse_damaged_checkpoint(channel)?;
         let found = self.context.view.read(|loaded| loaded.checkpoints.get(channel).map(|found| found.value.clone()));
         Ok(found.map(|Checkpoint { object, position, process, .. }| {
             let ObjectPointer { name, length, checksum } = object;
@@ -157,7 +160,8 @@ impl DataCoord for Data {
     async fn flush(&self, call: &Call, collection: CollectionId) -> Result<FlushStarted> {
         let shards = self.collection_shards(collection)?;
         let flushed = shards.iter().map(|(shard, channel)| async move { self.sequencer(channel)?.flush(call, *shard).await });
-        let clocks = try_join_all(flushed).await?;
+        // A flush that is under way isn't given up because another one failed.
+        let clocks: Vec<Timestamp> = join_all(flushed).await.into_iter().collect::<Result<_>>()?;
         let manifests = self.manifests_of(collection).await?;
         let segments = manifests.iter().flat_map(|manifest| manifest.segments.iter().map(|segment| segment.id)).collect();
         Ok(FlushStarted { timestamp: clocks.into_iter().min().unwrap_or(Timestamp::ZERO), segments })

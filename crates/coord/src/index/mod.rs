@@ -9,18 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
+use meta::catalog::Loaded;
+use meta::catalog::document::Versioned;
 use meta::catalog::model::Indexes;
 use parking_lot::Mutex;
 use role::Call;
 use role::data::{DataCoord, ManifestEdit};
 use role::index::{BuildTask, CreateIndex, IndexCoord, IndexStatus};
 use store::manifest::Manifest;
-use types::id::{CollectionId, IndexId, SegmentId};
+use types::id::{CollectionId, IndexId, NodeId, SegmentId};
 use types::index_params::IndexDefinition;
 use types::{Code, Error, Result};
 
-use crate::context::Context;
+use crate::context::{Context, Member};
 use crate::data::Data;
+use crate::view::collection as found;
 
 /// The longest build: a graph over a full segment on one slow core.
 const BUILD_MAX: Duration = Duration::from_secs(4 * 60 * 60);
@@ -29,25 +33,37 @@ const BUILD_MAX: Duration = Duration::from_secs(4 * 60 * 60);
 pub struct Index {
     context: Context,
     data: Arc<Data>,
+    /// Why the last build of an index failed.
     failures: Mutex<BTreeMap<IndexId, String>>,
-    turn: tokio::sync::Mutex<()>,
+    /// Builds under way on each node.
+    building: Mutex<BTreeMap<NodeId, usize>>,
+}
+
+/// One build that is to be done.
+struct Build {
+    manifest: Arc<Manifest>,
+    segment: SegmentId,
+    definition: IndexDefinition,
 }
 
 impl Index {
     /// A coordinator over `context`; manifests are read and edited through `data`.
     pub fn new(context: Context, data: Arc<Data>) -> Self {
-        Self { context, data, failures: Mutex::default(), turn: tokio::sync::Mutex::new(()) }
+        Self { context, data, failures: Mutex::default(), building: Mutex::default() }
     }
 
-    /// Builds what is missing, one after the other on the index node with the least to do; returns how many were built.
+    /// Builds what is missing, one build at a time on each index node; returns how many were built.
     ///
     /// # Errors
     /// The first that failed; others were tried. Call again.
     pub async fn build_missing(&self) -> Result<usize> {
-        let mut built = 0;
+        let definitions = self.definitions();
+        let known: BTreeSet<IndexId> = definitions.iter().flat_map(|(_, of)| of.iter().map(|definition| definition.id)).collect();
+        self.failures.lock().retain(|index, _| known.contains(index));
         let mut failed = None;
-        for (collection, definitions) in self.definitions() {
-            let manifests = match self.manifests(collection).await {
+        let mut builds = Vec::new();
+        for (collection, definitions) in &definitions {
+            let manifests = match self.manifests(*collection).await {
                 Ok(manifests) => manifests,
                 Err(error) => {
                     failed.get_or_insert(error);
@@ -55,26 +71,60 @@ impl Index {
                 }
             };
             for manifest in manifests {
-                for (segment, definition) in plan::missing(&manifest, &definitions, self.context.settings().indexed_rows_min) {
-                    match self.build(&manifest, segment, definition).await {
-                        Ok(()) => built += 1,
-                        Err(error) => {
-                            tracing::warn!(%segment, index = %definition.name, %error, "an index isn't built yet");
-                            self.failures.lock().insert(definition.id, error.reason().to_owned());
-                            failed.get_or_insert(error);
-                        }
-                    }
+                if let Err(error) = self.remove_dropped(&manifest, definitions).await {
+                    tracing::warn!(shard = %manifest.shard, %error, "files of dropped indexes aren't let go of yet");
+                    failed.get_or_insert(error);
                 }
-                self.remove_dropped(&manifest, &definitions).await?;
+                let missing = plan::missing(&manifest, definitions, self.context.settings().indexed_rows_min);
+                let build = |(segment, definition): (SegmentId, &IndexDefinition)| Build {
+                    manifest: manifest.clone(),
+                    segment,
+                    definition: definition.clone(),
+                };
+                builds.extend(missing.into_iter().map(build));
             }
         }
-        failed.map_or(Ok(built), Err)
+        let nodes = self.context.members().index_nodes.len();
+        let building = builds.into_iter().map(|build| self.try_build(build));
+        let results: Vec<Result<()>> = futures::stream::iter(building).buffer_unordered(nodes.max(1)).collect().await;
+        let built = results.iter().filter(|result| result.is_ok()).count();
+        failed.map_or(Ok(()), Err).and(results.into_iter().collect::<Result<()>>()).map(|()| built)
     }
 
-    async fn build(&self, manifest: &Manifest, segment: SegmentId, definition: &IndexDefinition) -> Result<()> {
+    async fn try_build(&self, build: Build) -> Result<()> {
+        let member = self.free_node()?;
+        let built = self.build(&build, &member).await;
+        self.free(&member);
+        let Build { segment, definition, .. } = build;
+        if let Err(error) = &built {
+            tracing::warn!(%segment, index = %definition.name, node = %member.node, %error, "an index isn't built yet");
+            self.failures.lock().insert(definition.id, error.reason().to_owned());
+        }
+        built
+    }
+
+    /// The index node with the least to do.
+    fn free_node(&self) -> Result<Member> {
+        let members = self.context.members();
+        let mut building = self.building.lock();
+        let least = members.index_nodes.iter().min_by_key(|member| (building.get(&member.node).copied().unwrap_or(0), member.node));
+        let least = least.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, "no index node is there: service not ready"))?;
+        *building.entry(least.node).or_default() += 1;
+        Ok(least.clone())
+    }
+
+    fn free(&self, member: &Member) {
+        let mut building = self.building.lock();
+        if let Some(count) = building.get_mut(&member.node) {
+            *count -= 1;
+        }
+        building.retain(|_, count| *count > 0);
+    }
+
+    async fn build(&self, build: &Build, member: &Member) -> Result<()> {
+        let Build { manifest, segment, definition } = build;
+        let segment = *segment;
         let call = Call::within(&self.context.world, BUILD_MAX, "index build");
-        let member = self.context.members().index_nodes.first().cloned();
-        let member = member.ok_or_else(|| Error::new(Code::SERVICE_NOT_READY, "no index node is there: service not ready"))?;
         let entry = manifest.segment(segment).expect("planned from this manifest").clone();
         let task = BuildTask { shard: manifest.shard, segment: entry, schema: manifest.schema.clone(), definition: definition.clone() };
         let file = self.context.peers.index_node(&member.address)?.build(&call, task).await?;
@@ -108,46 +158,56 @@ impl Index {
         }
         Ok(manifests)
     }
+}
 
-    fn known(&self, collection: CollectionId) -> Vec<IndexDefinition> {
-        self.context.view.read(|loaded| loaded.indexes.get(&collection).map(|found| found.value.definitions.clone()).unwrap_or_default())
+/// The definitions of a collection.
+///
+/// # Errors
+/// Damage, by name.
+fn known(loaded: &Loaded, collection: CollectionId) -> Result<Option<&Versioned<Indexes>>> {
+    match loaded.damage::<Indexes>(&collection) {
+        Some(damage) => Err(damage.clone()),
+        None => Ok(loaded.indexes.get(&collection)),
     }
 }
 
 #[async_trait]
 impl IndexCoord for Index {
     async fn create_index(&self, _call: &Call, request: CreateIndex) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        let collection = request.collection;
-        if plan::is_known(&self.known(collection), &request.definition)? {
-            return Ok(());
-        }
+        let CreateIndex { collection, definition } = request;
         let begin = self.context.begin().await?;
-        let definition = IndexDefinition { id: IndexId(self.context.id().await?), created: begin.now, ..request.definition };
-        let (old, owner) =
-            self.context.view.read(|loaded| (loaded.indexes.get(&collection).cloned(), loaded.collections.get(&collection).cloned()));
-        let owner = owner.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &collection)]))?;
-        let mut definitions = old.as_ref().map(|old| old.value.definitions.clone()).unwrap_or_default();
-        definitions.push(definition);
-        let change = self.context.change().unchanged(&owner).put(old.as_ref(), &Indexes { collection, definitions });
-        self.context.commit(change).await
+        let definition = IndexDefinition { id: IndexId(self.context.id().await?), created: begin.now, ..definition };
+        let plan = |loaded: &Loaded| {
+            let owner = found(loaded, collection)?;
+            let old = known(loaded, collection)?;
+            let mut definitions = old.map(|old| old.value.definitions.clone()).unwrap_or_default();
+            if plan::is_known(&definitions, &definition)? {
+                return Ok((None, ()));
+            }
+            definitions.push(definition.clone());
+            Ok((Some(self.context.change().unchanged(owner).put(old, &Indexes { collection, definitions })), ()))
+        };
+        self.context.transact(plan).await
     }
 
     async fn drop_index(&self, _call: &Call, collection: CollectionId, name: &str) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        let Some(old) = self.context.view.read(|loaded| loaded.indexes.get(&collection).cloned()) else { return Ok(()) };
-        let mut left = old.value.clone();
-        left.definitions.retain(|definition| definition.name != name);
-        if left.definitions.len() == old.value.definitions.len() {
-            return Ok(());
-        }
-        self.context.commit(self.context.change().replace(&old, &left)).await
+        let plan = |loaded: &Loaded| {
+            let Some(old) = known(loaded, collection)? else { return Ok((None, ())) };
+            let mut left = old.value.clone();
+            left.definitions.retain(|definition| definition.name != name);
+            let changed = left.definitions.len() < old.value.definitions.len();
+            Ok((changed.then(|| self.context.change().replace(old, &left)), ()))
+        };
+        self.context.transact(plan).await
     }
 
     async fn indexes(&self, _call: &Call, collection: CollectionId) -> Result<Vec<IndexStatus>> {
         let manifests = self.manifests(collection).await?;
         let failures = self.failures.lock().clone();
         let minimum = self.context.settings().indexed_rows_min;
-        Ok(self.known(collection).into_iter().map(|definition| plan::status(&manifests, definition, minimum, &failures)).collect())
+        let definitions =
+            self.context.view.read(|loaded| known(loaded, collection).map(|found| found.map(|found| found.value.definitions.clone())))?;
+        let status = |definition| plan::status(&manifests, definition, minimum, &failures);
+        Ok(definitions.into_iter().flatten().map(status).collect())
     }
 }

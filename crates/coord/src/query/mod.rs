@@ -7,6 +7,8 @@ mod plan;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use meta::catalog::Loaded;
+use meta::catalog::document::Versioned;
 use meta::catalog::model;
 use parking_lot::Mutex;
 use role::Call;
@@ -14,8 +16,9 @@ use role::query::{Leader, LoadState, QueryCoord, ServeShard, Wanted};
 use types::id::{CollectionId, PartitionId, ShardId};
 use types::{Code, Error, Result};
 
-use crate::context::{Context, Member};
-use crate::view::meta_error;
+use crate::context::Context;
+use crate::view::{collection as found, meta_error};
+use plan::Served;
 
 /// The coordinator of serving.
 pub struct Query {
@@ -24,13 +27,6 @@ pub struct Query {
     served: Mutex<BTreeMap<ShardId, Served>>,
     /// One reconciliation at a time.
     turn: tokio::sync::Mutex<()>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-struct Served {
-    member: Member,
-    request: ServeShard,
-    failure: Option<String>,
 }
 
 impl Query {
@@ -47,11 +43,9 @@ impl Query {
         let _turn = self.turn.lock().await;
         let members = self.context.members().query_nodes.clone();
         let wanted = self.wanted();
-        let actual: BTreeMap<ShardId, (Member, ServeShard)> = {
-            let served = self.served.lock();
-            let fine = served.iter().filter(|(_, served)| served.failure.is_none());
-            fine.map(|(shard, served)| (*shard, (served.member.clone(), served.request.clone()))).collect()
-        };
+        // What was served by nodes that have gone is served by nobody.
+        self.served.lock().retain(|_, served| members.contains(&served.member));
+        let actual = self.served.lock().clone();
         let mut failed = None;
         for action in plan::actions(&wanted, &actual, &members) {
             if let Err(error) = self.act(call, action).await {
@@ -75,8 +69,10 @@ impl Query {
                 result
             }
             plan::Action::Release { member, shard } => {
+                // Until the node has said so it may serve on.
+                self.context.peers.query_node(&member.address)?.release(call, shard).await?;
                 self.served.lock().remove(&shard);
-                self.context.peers.query_node(&member.address)?.release(call, shard).await
+                Ok(())
             }
         }
     }
@@ -100,15 +96,16 @@ impl Query {
             shards.collect()
         })
     }
+}
 
-    async fn wish(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        let since = self.context.timestamps.next().await.map_err(meta_error)?;
-        let old = self.context.view.read(|loaded| loaded.loads.get(&collection).cloned());
-        let load = model::Load { collection, partitions, fields: None, replicas: 1, resource_groups: Vec::new(), since };
-        if old.as_ref().is_none_or(|old| old.value.partitions != load.partitions) {
-            self.context.commit(self.context.change().put(old.as_ref(), &load)).await?;
-        }
-        self.reconcile(call).await
+/// The wish for a collection that is there.
+///
+/// # Errors
+/// Damage, by name.
+fn wish(loaded: &Loaded, collection: CollectionId) -> Result<Option<&Versioned<model::Load>>> {
+    match loaded.damage::<model::Load>(&collection) {
+        Some(damage) => Err(damage.clone()),
+        None => Ok(loaded.loads.get(&collection)),
     }
 }
 
@@ -126,31 +123,52 @@ fn joined(old: Option<&model::Load>, more: Option<Vec<PartitionId>>) -> Option<V
     }
 }
 
+/// Partitions that are wanted after a release of `gone`, or of all.
+fn left(old: &Versioned<model::Load>, owner: &model::Collection, gone: Option<&[PartitionId]>) -> Vec<PartitionId> {
+    let Some(gone) = gone else { return Vec::new() };
+    let all = || owner.partitions.iter().map(|partition| partition.id).collect();
+    let there = old.value.partitions.clone().unwrap_or_else(all);
+    there.into_iter().filter(|partition| !gone.contains(partition)).collect()
+}
+
 #[async_trait]
 impl QueryCoord for Query {
     async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        let old = self.context.view.read(|loaded| loaded.loads.get(&collection).map(|old| old.value.clone()));
-        self.wish(call, collection, joined(old.as_ref(), partitions)).await
+        let since = self.context.timestamps.next().await.map_err(meta_error)?;
+        let plan = |loaded: &Loaded| {
+            let owner = found(loaded, collection)?;
+            if !owner.value.is_created() {
+                return Err(Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &collection)]));
+            }
+            let old = wish(loaded, collection)?;
+            let partitions = joined(old.map(|old| &old.value), partitions.clone());
+            if old.is_some_and(|old| old.value.partitions == partitions) {
+                return Ok((None, ()));
+            }
+            let load = model::Load { collection, partitions, fields: None, replicas: 1, resource_groups: Vec::new(), since };
+            // Beside a drop, which takes the wish away, it must come before or not at all.
+            Ok((Some(self.context.change().unchanged(owner).put(old, &load)), ()))
+        };
+        self.context.transact(plan).await?;
+        self.reconcile(call).await
     }
 
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        let (old, all) = self.context.view.read(|loaded| {
-            let partitions = loaded.collections.get(&collection).map(|found| found.value.partitions.clone()).unwrap_or_default();
-            (loaded.loads.get(&collection).cloned(), partitions)
-        });
-        let Some(old) = old else { return Ok(()) };
-        let left = match partitions {
-            None => Vec::new(),
-            Some(gone) => {
-                let there = old.value.partitions.clone().unwrap_or_else(|| all.iter().map(|partition| partition.id).collect());
-                there.into_iter().filter(|partition| !gone.contains(partition)).collect()
-            }
+        let plan = |loaded: &Loaded| {
+            let Some(old) = wish(loaded, collection)? else { return Ok((None, ())) };
+            let owner = found(loaded, collection)?;
+            let left = left(old, &owner.value, partitions.as_deref());
+            let change = self.context.change().unchanged(owner);
+            Ok((
+                Some(match left.is_empty() {
+                    true => change.remove(old),
+                    false => change.replace(old, &model::Load { partitions: Some(left), ..old.value.clone() }),
+                }),
+                (),
+            ))
         };
-        if left.is_empty() {
-            self.context.commit(self.context.change().remove(&old)).await?;
-            return self.reconcile(call).await;
-        }
-        self.wish(call, collection, Some(left)).await
+        self.context.transact(plan).await?;
+        self.reconcile(call).await
     }
 
     async fn load_state(&self, _call: &Call, collection: CollectionId) -> Result<LoadState> {
@@ -168,10 +186,14 @@ impl QueryCoord for Query {
     }
 
     async fn leaders(&self, _call: &Call, collection: CollectionId) -> Result<Vec<Leader>> {
-        let wanted = self.context.view.read(|loaded| loaded.loads.contains_key(&collection));
-        if !wanted {
-            return Err(Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &collection)]));
-        }
+        self.context.view.read(|loaded| {
+            let owner = found(loaded, collection)?;
+            if wish(loaded, collection)?.is_none() {
+                return Err(Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &collection)]));
+            }
+            let damage = owner.value.shards().find_map(|(shard, _)| loaded.damage_of_shard(shard));
+            damage.cloned().map_or(Ok(()), Err)
+        })?;
         let served = self.served.lock();
         let of_collection = served.range(ShardId::new(collection, 0)..=ShardId::new(collection, u16::MAX));
         let serving = of_collection.filter(|(_, served)| served.failure.is_none());

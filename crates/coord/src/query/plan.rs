@@ -26,23 +26,41 @@ pub enum Action {
     },
 }
 
-/// Shards stay with a live node; others go to whoever serves the fewest.
-pub fn actions(wanted: &[ServeShard], actual: &BTreeMap<ShardId, (Member, ServeShard)>, members: &[Member]) -> Vec<Action> {
-    let mut load: Vec<usize> = members.iter().map(|member| actual.values().filter(|(serving, _)| serving == member).count()).collect();
+/// What a node was asked to serve.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Served {
+    /// Who.
+    pub member: Member,
+    /// What.
+    pub request: ServeShard,
+    /// Why it doesn't, or doesn't yet do so in this way.
+    pub failure: Option<String>,
+}
+
+/// Shards stay with a live node; others, and those that their node can't serve, go to whoever serves the fewest. A node that could not serve a
+/// shard may hold a part of it: it lets go when the shard goes elsewhere or is wanted no more.
+pub fn actions(wanted: &[ServeShard], actual: &BTreeMap<ShardId, Served>, members: &[Member]) -> Vec<Action> {
+    let serving = |member: &Member| actual.values().filter(|served| served.failure.is_none() && served.member == *member).count();
+    let mut load: Vec<usize> = members.iter().map(serving).collect();
     let mut actions = Vec::new();
-    for (shard, (member, _)) in actual {
+    for (shard, Served { member, .. }) in actual {
         if members.contains(member) && wanted.iter().all(|request| request.shard != *shard) {
             actions.push(Action::Release { member: member.clone(), shard: *shard });
         }
     }
     for request in wanted {
-        let serving = actual.get(&request.shard).filter(|(member, _)| members.contains(member));
-        match serving {
-            Some((_, served)) if served == request => {}
-            Some((member, _)) => actions.push(Action::Serve { member: member.clone(), request: request.clone() }),
-            None => {
+        let there = actual.get(&request.shard).filter(|served| members.contains(&served.member));
+        match there {
+            Some(served) if served.failure.is_none() && served.request == *request => {}
+            Some(served) if served.failure.is_none() => {
+                actions.push(Action::Serve { member: served.member.clone(), request: request.clone() });
+            }
+            _ => {
                 let Some(least) = (0..members.len()).min_by_key(|&i| (load[i], members[i].node)) else { break };
                 load[least] += 1;
+                if let Some(Served { member, .. }) = there.filter(|served| served.member != members[least]) {
+                    actions.push(Action::Release { member: member.clone(), shard: request.shard });
+                }
                 actions.push(Action::Serve { member: members[least].clone(), request: request.clone() });
             }
         }
@@ -70,9 +88,13 @@ mod tests {
         Member { node: NodeId(node), address: String::new() }
     }
 
+    fn served(node: i64, i: u16, failure: Option<&str>) -> (ShardId, Served) {
+        (request(i).shard, Served { member: member(node), request: request(i), failure: failure.map(str::to_owned) })
+    }
+
     #[test]
     fn what_is_served_stays_what_is_missing_is_spread_what_is_unwanted_goes() {
-        let actual: BTreeMap<_, _> = [0, 3].map(|i| (request(i).shard, (member(1), request(i)))).into();
+        let actual: BTreeMap<_, _> = [0, 3].map(|i| served(1, i, None)).into();
         let wanted = [request(0), request(1), request(2)];
         let check = |members: &[Member], expected: Vec<Action>| assert_eq!(actions(&wanted, &actual, members), expected);
         let serve = |node: i64, i: u16| Action::Serve { member: member(node), request: request(i) };
@@ -83,9 +105,20 @@ mod tests {
 
     #[test]
     fn another_wish_goes_to_the_same_node() {
-        let actual: BTreeMap<_, _> = [(request(0).shard, (member(1), request(0)))].into();
+        let actual: BTreeMap<_, _> = [served(1, 0, None)].into();
         let wish = ServeShard { partitions: Some(vec![PartitionId(4)]), ..request(0) };
         let expected = vec![Action::Serve { member: member(1), request: wish.clone() }];
         assert_eq!(actions(&[wish], &actual, &[member(1), member(2)]), expected);
+    }
+
+    #[test]
+    fn what_failed_goes_elsewhere_and_is_let_go_of() {
+        let actual: BTreeMap<_, _> = [served(1, 0, None), served(1, 1, Some("full")), served(1, 2, Some("full"))].into();
+        let release = |i: u16| Action::Release { member: member(1), shard: request(i).shard };
+        let moved = Action::Serve { member: member(2), request: request(1) };
+        let members = [member(1), member(2)];
+        assert_eq!(actions(&[request(0), request(1)], &actual, &members), [release(2), release(1), moved]);
+        let again = Action::Serve { member: member(1), request: request(1) };
+        assert_eq!(actions(&[request(0), request(1), request(2)], &actual, &members[..1])[0], again);
     }
 }

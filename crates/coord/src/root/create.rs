@@ -1,6 +1,6 @@
 //! Creating collections and partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use meta::catalog::document::Versioned;
@@ -12,9 +12,9 @@ use types::id::{ChannelName, CollectionId, FieldId, PartitionId};
 use types::record::Control;
 use types::{Code, Error, Result};
 
-use super::channels;
+use super::{channels, current_schema, target};
 use crate::context::Context;
-use crate::view::meta_error;
+use crate::view::{collection as found, meta_error};
 
 /// What is there of a collection that a client wants.
 pub enum Known {
@@ -28,12 +28,12 @@ pub enum Known {
 
 /// Whether the request may go on.
 pub fn check(context: &Context, database: &Database, request: &CreateCollection) -> Result<Known> {
-    let known = context.view.read(|loaded| {
-        let name = loaded.names.get(&(database.id, request.name.clone()))?;
-        let collection = loaded.collections.get(&name.value.target.collection())?.value.clone();
-        let schema = loaded.schema(&collection)?.value.schema.clone();
-        Some((name.value.target, collection, schema))
-    });
+    let known = context.view.read(|loaded| -> Result<_> {
+        let Some(target) = target(loaded, database.id, &request.name)? else { return Ok(None) };
+        let collection = found(loaded, target.collection())?.value.clone();
+        let schema = current_schema(loaded, &collection)?.clone();
+        Ok(Some((target, collection, schema)))
+    })?;
     if let Some((target, collection, schema)) = known {
         if let NameTarget::Alias(_) = target {
             let fields: [(&str, &dyn std::fmt::Display); 2] = [("database", &database.name), ("alias", &request.name)];
@@ -84,8 +84,13 @@ fn check_capacity(context: &Context, database: &Database, request: &CreateCollec
     Ok(())
 }
 
-/// Puts the collection into meta as being created.
-pub async fn begin(context: &Context, database: &Versioned<Database>, request: CreateCollection) -> Result<CollectionId> {
+/// Puts the collection into meta as being created, on channels out of `serving` where there are any.
+pub async fn begin(
+    context: &Context,
+    serving: &BTreeSet<ChannelName>,
+    database: &Versioned<Database>,
+    request: CreateCollection,
+) -> Result<CollectionId> {
     let begin = context.begin().await?;
     let ids = context.ids.allocate(1 + request.partitions.len() as u32).await.map_err(meta_error)?;
     let partitions = request.partitions.iter().zip(ids.start + 1..);
@@ -99,7 +104,7 @@ pub async fn begin(context: &Context, database: &Versioned<Database>, request: C
         description: request.description,
         state: CollectionState::Creating(begin.operation),
         schema_version: request.schema.version,
-        channels: free_channels(context, usize::from(request.shards)),
+        channels: free_channels(context, serving, usize::from(request.shards)),
         consistency: request.consistency,
         properties: request.properties,
         num_partitions: partitions.len() as u32,
@@ -115,9 +120,9 @@ pub async fn begin(context: &Context, database: &Versioned<Database>, request: C
     Ok(collection.id)
 }
 
-fn free_channels(context: &Context, count: usize) -> Vec<ChannelName> {
-    let settings = context.settings();
-    let all: Vec<ChannelName> = (0..settings.channels).map(|n| ChannelName::numbered(&settings.channel_prefix, n)).collect();
+fn free_channels(context: &Context, serving: &BTreeSet<ChannelName>, count: usize) -> Vec<ChannelName> {
+    let all = context.channels();
+    let (up, down): (Vec<_>, Vec<_>) = all.into_iter().partition(|channel| serving.contains(channel));
     let used = context.view.read(|loaded| {
         let mut used = BTreeMap::new();
         for channel in loaded.collections.values().flat_map(|found| &found.value.channels) {
@@ -125,7 +130,8 @@ fn free_channels(context: &Context, count: usize) -> Vec<ChannelName> {
         }
         used
     });
-    channels::pick(&all, &used, count)
+    // One that can't be taken up would keep the collection from being created.
+    channels::pick(if up.is_empty() { &down } else { &up }, &used, count)
 }
 
 /// Writes the create records and makes the collection usable.

@@ -1,16 +1,18 @@
 //! Dropping collections and partitions: the name is free at once, the rows die with a record in each shard's log, the files go last.
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use meta::catalog::document::Versioned;
 use meta::catalog::model::{Collection, CollectionState, Tombstone};
 use role::Call;
+use store::manifest::ShardState;
 use store::name::prefixes_of;
-use types::id::{CollectionId, PartitionId};
+use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::record::Control;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
 use crate::context::Context;
+use crate::data::manifests;
 use crate::view::meta_error;
 
 /// Frees the names.
@@ -39,23 +41,34 @@ pub async fn sweep(context: &Context, call: &Call, id: CollectionId) -> Result<(
     let collection = dropping(context, id)?;
     let created = context.view.read(|loaded| loaded.shards_of(id).count() > 0);
     if created {
-        let flushed = collection.value.shards().map(|(shard, channel)| async move { context.sequencer(channel)?.flush(call, shard).await });
-        try_join_all(flushed).await?;
+        let ended = collection.value.shards().map(|(shard, channel)| end_shard(context, call, shard, channel));
+        join_all(ended).await.into_iter().collect::<Result<()>>()?;
     }
-    let garbage = Tombstone {
-        id: context.id().await?,
-        shard: None,
-        below_version: u64::MAX,
-        objects: prefixes_of(id).into_iter().map(|prefix| format!("{prefix}/")).collect(),
-        since: Timestamp::from_millis(context.world.clock.wall_ms()),
-    };
-    context.commit(context.change().unchanged(&collection).create(&garbage)).await?;
     let intent = context.view.read(|loaded| {
         let CollectionState::Dropping(operation) = collection.value.state else { return None };
         loaded.intents.get(&operation).cloned()
     });
     let intent = intent.ok_or_else(|| Error::internal(format!("collection {id} is dropping without an intent")))?;
+    // The operation's own number, so that a repeated sweep finds it.
+    let garbage = Tombstone {
+        id: intent.value.id.0,
+        shard: None,
+        below_version: u64::MAX,
+        objects: prefixes_of(id).into_iter().map(|prefix| format!("{prefix}/")).collect(),
+        since: Timestamp::from_millis(context.world.clock.wall_ms()),
+    };
+    if context.view.read(|loaded| !loaded.tombstones.contains_key(&garbage.id)) {
+        context.commit(context.change().unchanged(&collection).create(&garbage)).await?;
+    }
     context.view.catalog().forget_collection(context.fence.clone(), &collection, &intent).await.map_err(meta_error)
+}
+
+/// Brings the end of a shard into its manifest. One whose manifest has it already was let go of by its node.
+async fn end_shard(context: &Context, call: &Call, shard: ShardId, channel: &ChannelName) -> Result<()> {
+    if manifests::read(context, shard).await?.state == ShardState::Dropped {
+        return Ok(());
+    }
+    context.sequencer(channel)?.flush(call, shard).await.map(drop)
 }
 
 fn dropping(context: &Context, id: CollectionId) -> Result<Versioned<Collection>> {

@@ -9,34 +9,40 @@ mod drop;
 mod resume;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use meta::catalog::Loaded;
 use meta::catalog::document::Versioned;
 use meta::catalog::model;
 use meta::sequence::next_writer;
 use role::Call;
+use role::data::DataCoord;
 use role::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 use types::collection::Collection;
-use types::id::{CollectionId, WriterId};
+use types::id::{CollectionId, DatabaseId, WriterId};
+use types::schema::Schema;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
 use self::create::Known;
 use crate::context::Context;
-use crate::view::meta_error;
+use crate::view::{collection as found, meta_error};
 
 /// The coordinator of names.
 pub struct Root {
     context: Context,
+    /// Knows which channels are taken up.
+    data: Arc<dyn DataCoord>,
     /// One change of definitions at a time: they are rare, and each plans from what the last one left.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Root {
     /// A coordinator over `context`. Call [`Self::resume`] once nodes are there.
-    pub fn new(context: Context) -> Self {
-        Self { context, turn: tokio::sync::Mutex::new(()) }
+    pub fn new(context: Context, data: Arc<dyn DataCoord>) -> Self {
+        Self { context, data, turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Goes on with every operation that meta says has begun.
@@ -50,45 +56,87 @@ impl Root {
 
     /// Tells every proxy that what it holds of a collection is stale.
     async fn invalidate(&self, call: &Call, changed: &Changed) -> Result<()> {
-        let proxies = self.context.members().proxies.clone();
-        let told = proxies.iter().map(|member| async {
-            let proxy = self.context.peers.proxy(&member.address)?;
-            proxy.invalidate(call, changed).await
-        });
-        join_all(told).await.into_iter().collect()
+        invalidate(&self.context, call, changed).await
     }
 
     fn database(&self, name: &str) -> Result<Versioned<model::Database>> {
         let name = if name.is_empty() { model::DEFAULT_DATABASE_NAME } else { name };
-        let found = self.context.view.read(|loaded| loaded.database(name).cloned());
-        found.ok_or_else(|| Error::about(Code::DATABASE_NOT_FOUND, &[("database", &name)]))
+        self.context.view.read(|loaded| {
+            if let Some(damage) = loaded.damage::<model::DatabaseName>(&name.to_owned()) {
+                return Err(damage.clone());
+            }
+            let id = loaded.database_names.get(name).map(|found| found.value.database);
+            let damage = id.and_then(|id| loaded.damage::<model::Database>(&id));
+            match (loaded.database(name), damage) {
+                (Some(found), _) => Ok(found.clone()),
+                (None, Some(damage)) => Err(damage.clone()),
+                (None, None) => Err(Error::about(Code::DATABASE_NOT_FOUND, &[("database", &name)])),
+            }
+        })
     }
 
+    /// A collection that clients may use.
     fn by_id(&self, id: CollectionId) -> Result<Versioned<model::Collection>> {
-        let found = self.context.view.read(|loaded| loaded.collections.get(&id).filter(|found| found.value.is_created()).cloned());
-        found.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &id)]))
+        let found = self.context.view.read(|loaded| found(loaded, id).cloned())?;
+        let absent = || Error::about(Code::COLLECTION_NOT_FOUND, &[("collection", &id)]);
+        if found.value.is_created() { Ok(found) } else { Err(absent()) }
     }
 
     fn found(&self, which: &CollectionRef) -> Result<Versioned<model::Collection>> {
         match which {
             CollectionRef::Id(id) => self.by_id(*id),
             CollectionRef::Name { database, name } => {
-                let found = self.database(database)?;
-                let collection = self.context.view.read(|loaded| loaded.collection(found.value.id, name).cloned());
-                let collection = collection.filter(|collection| collection.value.is_created());
-                let fields: [(&str, &dyn std::fmt::Display); 2] = [("database", &found.value.name), ("collection", name)];
-                collection.ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &fields))
+                let database = self.database(database)?;
+                let fields: [(&str, &dyn std::fmt::Display); 2] = [("database", &database.value.name), ("collection", name)];
+                let absent = || Error::about(Code::COLLECTION_NOT_FOUND, &fields);
+                let named = self.named(&database, name)?.ok_or_else(absent)?;
+                if named.value.is_created() { Ok(named) } else { Err(absent()) }
             }
         }
     }
 
-    fn view_of(&self, collection: &model::Collection) -> Option<Collection> {
-        self.context.view.read(|loaded| {
-            let database = loaded.databases.get(&collection.database)?;
-            let schema = loaded.schema(collection)?;
-            Some(collection.view(&database.value.name, loaded.aliases(collection.id), schema.value.schema.clone()))
+    /// Whatever has a name or alias, also where it is still being created.
+    fn named(&self, database: &Versioned<model::Database>, name: &str) -> Result<Option<Versioned<model::Collection>>> {
+        self.context.view.read(|loaded| match target(loaded, database.value.id, name)? {
+            Some(target) => found(loaded, target.collection()).cloned().map(Some),
+            None => Ok(None),
         })
     }
+
+    fn view_of(&self, collection: &model::Collection) -> Result<Collection> {
+        self.context.view.read(|loaded| {
+            let damage = loaded.damage::<model::Database>(&collection.database).cloned();
+            let gone = || Error::internal(format!("collection {} has no database in meta", collection.id));
+            let database = loaded.databases.get(&collection.database).ok_or_else(|| damage.unwrap_or_else(gone))?;
+            let schema = current_schema(loaded, collection)?;
+            Ok(collection.view(&database.value.name, loaded.aliases(collection.id), schema.clone()))
+        })
+    }
+}
+
+/// Tells every proxy that what it holds of a collection is stale.
+async fn invalidate(context: &Context, call: &Call, changed: &Changed) -> Result<()> {
+    let proxies = context.members().proxies.clone();
+    let told = proxies.iter().map(|member| async {
+        let proxy = context.peers.proxy(&member.address)?;
+        proxy.invalidate(call, changed).await
+    });
+    join_all(told).await.into_iter().collect()
+}
+
+/// What a name leads to.
+fn target(loaded: &Loaded, database: DatabaseId, name: &str) -> Result<Option<model::NameTarget>> {
+    let id = (database, name.to_owned());
+    match loaded.damage::<model::Name>(&id) {
+        Some(damage) => Err(damage.clone()),
+        None => Ok(loaded.names.get(&id).map(|found| found.value.target)),
+    }
+}
+
+fn current_schema<'a>(loaded: &'a Loaded, collection: &model::Collection) -> Result<&'a Schema> {
+    let damage = loaded.damage::<model::SchemaVersion>(&(collection.id, collection.schema_version)).cloned();
+    let gone = || Error::internal(format!("collection {} has no schema in meta", collection.id));
+    loaded.schema(collection).map(|found| &found.value.schema).ok_or_else(|| damage.unwrap_or_else(gone))
 }
 
 #[async_trait]
@@ -99,25 +147,32 @@ impl RootCoord for Root {
         let collection = match create::check(&self.context, &database.value, &request)? {
             Known::Same => return Ok(()),
             Known::Begun(collection) => collection,
-            Known::Absent => create::begin(&self.context, &database, request).await?,
+            Known::Absent => {
+                let routes = self.data.routes(call).await?;
+                let serving = routes.into_iter().filter(|route| route.confirmed).map(|route| route.channel).collect();
+                create::begin(&self.context, &serving, &database, request).await?
+            }
         };
         create::finish(&self.context, call, collection).await
     }
 
     async fn drop_collection(&self, call: &Call, database: &str, name: &str) -> Result<()> {
         let _turn = self.turn.lock().await;
-        let which = CollectionRef::Name { database: database.to_owned(), name: name.to_owned() };
-        let collection = match self.found(&which) {
-            Ok(collection) if collection.value.name == name => collection,
-            Ok(_) => return Err(Error::invalid(format!("cannot drop the collection via alias = {name}"))),
-            Err(error) if error.code() == Code::COLLECTION_NOT_FOUND => return Ok(()),
-            Err(error) => return Err(error),
+        let database = self.database(database)?;
+        let collection = match self.named(&database, name)? {
+            Some(collection) if collection.value.name == name => collection,
+            Some(_) => return Err(Error::invalid(format!("cannot drop the collection via alias = {name}"))),
+            None => return Ok(()),
         };
-        let id = collection.value.id;
+        let (id, was_usable) = (collection.value.id, collection.value.is_created());
         drop::begin(&self.context, &collection).await?;
         self.invalidate(call, &Changed { collection: id, dropped_partition: None }).await?;
-        drop::log(&self.context, call, id).await?;
-        let swept = drop::sweep(&self.context, call, id).await;
+        let swept = match drop::log(&self.context, call, id).await {
+            Ok(()) => drop::sweep(&self.context, call, id).await,
+            // Nobody could write to it: its channel may be why it was never created.
+            Err(error) if !was_usable => Err(error),
+            Err(error) => return Err(error),
+        };
         if let Err(error) = swept {
             // The collection is gone for everybody; what it held is swept when the operation is resumed.
             tracing::warn!(%error, collection = %id, "a dropped collection isn't swept yet");
@@ -127,7 +182,7 @@ impl RootCoord for Root {
 
     async fn collection(&self, _call: &Call, which: &CollectionRef) -> Result<Collection> {
         let found = self.found(which)?;
-        self.view_of(&found.value).ok_or_else(|| Error::internal(format!("collection {} has no schema in meta", found.value.id)))
+        self.view_of(&found.value)
     }
 
     async fn collections(&self, _call: &Call, database: &str) -> Result<Vec<Collection>> {
@@ -136,7 +191,8 @@ impl RootCoord for Root {
             let of_database = loaded.collections.values().filter(|found| found.value.database == database && found.value.is_created());
             of_database.map(|found| found.value.clone()).collect::<Vec<_>>()
         });
-        Ok(all.iter().filter_map(|collection| self.view_of(collection)).collect())
+        // What can't be read is an error where it is asked for by name.
+        Ok(all.iter().filter_map(|collection| self.view_of(collection).ok()).collect())
     }
 
     async fn create_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {

@@ -2,10 +2,12 @@
 
 use meta::catalog::model::{Collection, Intent, Operation};
 use role::Call;
+use role::root::Changed;
 use types::{Error, Result};
 
-use super::{create, drop};
+use super::{create, drop, invalidate};
 use crate::context::Context;
+use crate::view::collection as found;
 
 /// Every open operation once, oldest first.
 pub async fn all(context: &Context, call: &Call) -> Result<()> {
@@ -22,15 +24,18 @@ pub async fn all(context: &Context, call: &Call) -> Result<()> {
 }
 
 async fn one(context: &Context, call: &Call, intent: &Intent) -> Result<()> {
-    let known = context.view.read(|loaded| loaded.collections.get(&intent.operation.collection()).map(|found| found.value.clone()));
-    let Some(collection) = known else { return Err(Error::internal("an operation's collection isn't in meta")) };
+    let collection = context.view.read(|loaded| found(loaded, intent.operation.collection()).cloned())?.value;
     match intent.operation {
         Operation::CreateCollection(id) => create::finish(context, call, id).await,
         Operation::DropCollection(id) => {
+            invalidate(context, call, &Changed { collection: id, dropped_partition: None }).await?;
             drop::log(context, call, id).await?;
             drop::sweep(context, call, id).await
         }
-        Operation::DropPartition { collection, partition } => drop::finish_partition(context, call, collection, partition).await,
+        Operation::DropPartition { collection, partition } => {
+            invalidate(context, call, &Changed { collection, dropped_partition: Some(partition) }).await?;
+            drop::finish_partition(context, call, collection, partition).await
+        }
         Operation::Truncate { .. } | Operation::ChangeSchema { .. } | Operation::ImportCommit { .. } => Err(newer(&collection, intent)),
     }
 }

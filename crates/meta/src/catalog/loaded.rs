@@ -1,15 +1,15 @@
 //! The whole catalog in memory, as of one revision, and kept up by what a watch gives.
 //!
-//! A document that can't be read is named in [`Loaded::damaged`] and left out; the rest serves (`docs/design.md` rule 7). Documents of other crates'
-//! kinds are in [`Loaded::other`] as they lie.
+//! A document that can't be read is logged, named in [`Loaded::damaged`] and left out; the rest serves (`docs/design.md` rule 7). Whoever doesn't
+//! find something asks [`Loaded::damage`] before it takes it for absent. Documents of other crates' kinds are in [`Loaded::other`] as they lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use types::id::{ChannelName, CollectionId, DatabaseId, ShardId};
 use types::{Error, Result};
 
-use super::document::{Document, PREFIX, Versioned, read};
+use super::document::{Document, PREFIX, Versioned, key, prefix, read};
 use super::layout::Layout;
 use super::model::{
     Assignment, Checkpoint, Collection, Database, DatabaseName, Indexes, Intent, Load, Name, NameTarget, OperationId, SchemaVersion, Shard,
@@ -105,6 +105,7 @@ impl Loaded {
         match read {
             Ok(()) => drop(self.damaged.remove(&entry.key)),
             Err(error) => {
+                tracing::error!(%error, "a document in meta can't be read: what it is about is out of service");
                 // What was there before is no longer so.
                 self.remove(&entry.key);
                 self.damaged.insert(entry.key.clone(), error);
@@ -132,6 +133,43 @@ impl Loaded {
             StagePart::KIND => take(&mut self.stage_parts, key),
             _ => drop(self.other.remove(key)),
         }
+    }
+
+    /// Why a document can't be read; `None` if it can be, or isn't there.
+    pub fn damage<D: Document>(&self, id: &D::Id) -> Option<&Error> {
+        self.damaged.get(&key::<D>(id))
+    }
+
+    /// Documents of a kind that can't be read, and why.
+    pub fn damaged_of<D: Document>(&self) -> impl Iterator<Item = (D::Id, &Error)> {
+        self.damaged.iter().filter_map(|(key, error)| {
+            let path = std::str::from_utf8(key).ok()?.strip_prefix(&prefix::<D>())?;
+            Some((D::parse(path)?, error))
+        })
+    }
+
+    /// Why a shard, or the collection that it is one of, can't be read.
+    pub fn damage_of_shard(&self, id: ShardId) -> Option<&Error> {
+        self.damage::<Shard>(&id).or_else(|| self.damage::<Collection>(&id.collection))
+    }
+
+    /// Why a schema of a collection can't be read.
+    pub fn damage_of_schemas(&self, id: CollectionId) -> Option<&Error> {
+        self.damaged_of::<SchemaVersion>().find(|((owner, _), _)| *owner == id).map(|(_, error)| error)
+    }
+
+    /// The shards whose log is, or may be, in a channel: what can't be read is among them. A shard that has no document yet is made by its
+    /// create record and isn't.
+    pub fn shards_of_channel(&self, channel: &ChannelName) -> BTreeSet<ShardId> {
+        let is_there = |id: &ShardId| self.shards.contains_key(id) || self.damage::<Shard>(id).is_some();
+        let placed = self.collections.values().flat_map(|found| found.value.shards());
+        let placed = placed.filter(|(id, name)| *name == channel && is_there(id)).map(|(id, _)| id);
+        // Without its definition nobody knows which channels a collection has.
+        let unplaced = self.damaged_of::<Collection>().flat_map(|(id, _)| {
+            let unreadable = self.damaged_of::<Shard>().map(|(shard, _)| shard).filter(move |shard| shard.collection == id);
+            self.shards_of(id).map(|shard| shard.value.id).chain(unreadable)
+        });
+        placed.chain(unplaced).collect()
     }
 
     /// The database `name`.
@@ -173,7 +211,7 @@ fn insert<D: Document>(documents: &mut Documents<D>, entry: &Entry) -> Result<()
 }
 
 fn take<D: Document>(documents: &mut Documents<D>, key: &[u8]) {
-    let path = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(&super::document::prefix::<D>()));
+    let path = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(&prefix::<D>()));
     if let Some(id) = path.and_then(D::parse) {
         documents.remove(&id);
     }

@@ -71,7 +71,7 @@ impl IndexNodeRole {
         let seed = segment.id.0 as u64 ^ (index.0 as u64).rotate_left(32);
         let built = self.pool.run(move || build_container(&reader, &definition, &BuildContext { pool: &pool, seed, progress: &progress }));
         let began = clock.now();
-        let container = call.bound("an index build", built_within(built)).await?;
+        let container = call.bound("an index build", built).await?;
         self.figures.computing.observe_duration(clock.now() - began);
         drop(guard);
         let object = ObjectRef::of(name, &container);
@@ -95,10 +95,6 @@ impl IndexNode for IndexNodeRole {
         self.figures.whole.observe_duration(self.world.clock.now() - began);
         built
     }
-}
-
-async fn built_within(built: impl Future<Output = Result<Vec<u8>>>) -> Result<Vec<u8>> {
-    built.await
 }
 
 fn build_container(reader: &SegmentReader, definition: &IndexDefinition, context: &BuildContext<'_>) -> Result<Vec<u8>> {

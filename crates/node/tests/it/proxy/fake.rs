@@ -428,7 +428,8 @@ impl RootCoord for Fake {
 #[async_trait]
 impl DataCoord for Fake {
     async fn routes(&self, _: &Call) -> Result<Vec<Route>> {
-        let route = |i| Route { channel: ChannelName::numbered("t", i), node: NodeId(1), address: String::new(), process: 1 };
+        let route =
+            |i| Route { channel: ChannelName::numbered("t", i), node: NodeId(1), address: String::new(), process: 1, confirmed: true };
         Ok((0..4).map(route).collect())
     }
 

@@ -1,0 +1,8 @@
+//! The coordinators over metadata and objects in memory, with nodes that do as they are told: what they do when something fails or is damaged.
+
+mod damage;
+mod fixture;
+mod nodes;
+mod operations;
+mod placement;
+mod serving;
