@@ -1,155 +1,61 @@
-//! What all coordinators of a process share: the world, the catalog, the leader's fence, ids, and who is there.
+//! What a coordinator has for one term: what the process shares, the leader's fence, timestamps, and the term's end.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::World;
-use base::config::Current;
-use base::watch;
 use meta::catalog::model::OperationId;
-use meta::catalog::{Begin, Catalog, Change, Loaded};
-use meta::sequence::{IdAllocator, TimestampAllocator};
+use meta::catalog::{Begin, Change, Loaded};
+use meta::sequence::TimestampAllocator;
 use meta::store::{Condition, MetaError};
-use role::peers::Peers;
-use store::object::Store;
+use role::Call;
+use role::data::DataNode;
 use tokio_util::sync::CancellationToken;
-use types::id::NodeId;
+use types::id::ChannelName;
 use types::{Code, Error, Result};
 
+use crate::shared::Shared;
 use crate::view::{View, meta_error};
 
 /// How often a change is planned anew because somebody else changed what it was made from.
 const PLANS_MAX: usize = 16;
 /// How long the view may take to show what was in a change's way before it is planned anew all the same.
 const VIEW_WAIT: Duration = Duration::from_millis(200);
+/// How long a channel that moves is asked after.
+const SEQUENCER_MAX: Duration = Duration::from_secs(5);
+/// Between two tries.
+const SEQUENCER_RETRY: Duration = Duration::from_millis(100);
 
-/// One node of the cluster.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Member {
-    /// Its id.
-    pub node: NodeId,
-    /// Where it is; empty for this process.
-    pub address: String,
-}
-
-/// The live nodes by role.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Members {
-    /// Sequencers may run here.
-    pub data_nodes: Vec<Member>,
-    /// Shards may be served here.
-    pub query_nodes: Vec<Member>,
-    /// Builds may run here.
-    pub index_nodes: Vec<Member>,
-    /// These cache definitions.
-    pub proxies: Vec<Member>,
-}
-
-/// Limits and names from the configuration.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Before the number of each channel: `msgChannel.chanNamePrefix.cluster`.
-    pub channel_prefix: String,
-    /// Channels that shards share: `rootCoord.dmlChannelNum`.
-    pub channels: usize,
-    /// `rootCoord.maxPartitionNum`.
-    pub partitions_max: usize,
-    /// `quotaAndLimits.limits.maxCollectionNum`.
-    pub collections_max: usize,
-    /// `quotaAndLimits.limits.maxCollectionNumPerDB`.
-    pub collections_per_database_max: usize,
-    /// `rootCoord.maxGeneralCapacity`.
-    pub general_capacity: usize,
-    /// Segments with fewer rows get no index: `rootCoord.minSegmentSizeToEnableIndex`.
-    pub indexed_rows_min: u64,
-    /// One process is the whole cluster: garbage goes as soon as nobody in it needs it.
-    pub alone: bool,
-}
-
-/// What coordinators share.
+/// A term.
 #[derive(Clone)]
 pub struct Context {
-    pub(crate) world: World,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) view: View,
     pub(crate) fence: Condition,
-    pub(crate) ids: Arc<IdAllocator>,
+    /// Of definitions: rootcoord's alone.
     pub(crate) timestamps: Arc<TimestampAllocator>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) peers: Arc<Peers>,
-    members: Arc<watch::Sender<Members>>,
-    settings: Current<Settings>,
     /// The term is over.
     pub(crate) ended: CancellationToken,
 }
 
-/// The parts of a [`Context`] that come from outside.
-pub struct Parts {
-    /// The world.
-    pub world: World,
-    /// The catalog.
-    pub catalog: Catalog,
-    /// The leader's key: every commit carries it.
-    pub fence: Condition,
-    /// Ids of collections, partitions, segments, rows.
-    pub ids: Arc<IdAllocator>,
-    /// Timestamps of definitions.
-    pub timestamps: Arc<TimestampAllocator>,
-    /// Manifests are written here.
-    pub store: Arc<dyn Store>,
-    /// How nodes are reached.
-    pub peers: Arc<Peers>,
-    /// From the configuration.
-    pub settings: Settings,
+impl Deref for Context {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 impl Context {
-    /// Makes the catalog if it isn't there, loads it, and follows it.
-    ///
-    /// # Errors
-    /// Meta can't be reached or read.
-    pub async fn start(parts: Parts) -> Result<Self> {
-        let Parts { world, catalog, fence, ids, timestamps, store, peers, settings } = parts;
-        let now = timestamps.next().await.map_err(meta_error)?;
-        catalog.initialize(fence.clone(), now).await.map_err(meta_error)?;
-        let ended = CancellationToken::new();
-        let view = View::follow(&world, catalog, &ended).await?;
-        let (members, settings) = (Arc::new(watch::Sender::default()), Current::new(settings));
-        Ok(Self { world, view, fence, ids, timestamps, store, peers, members, settings, ended })
-    }
-
-    /// What an operator has decided by now.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
-        self.settings.get()
+    /// Ends the term: whatever goes on by itself stops where it is, as by a kill.
+    pub fn end(&self) {
+        self.ended.cancel();
     }
 
     /// The channels that new shards get.
-    pub(crate) fn channels(&self) -> Vec<types::id::ChannelName> {
+    pub(crate) fn channels(&self) -> Vec<ChannelName> {
         let settings = self.settings();
-        (0..settings.channels).map(|n| types::id::ChannelName::numbered(&settings.channel_prefix, n)).collect()
-    }
-
-    /// Has operations from now on go by other bounds.
-    pub fn set_settings(&self, settings: Settings) {
-        self.settings.set(settings);
-    }
-
-    /// Says who is there; the loops act on it.
-    pub fn set_members(&self, members: Members) {
-        self.members.send_if_modified(|known| {
-            let changed = *known != members;
-            *known = members;
-            changed
-        });
-    }
-
-    /// Who is there.
-    pub(crate) fn members(&self) -> watch::Ref<'_, Members> {
-        self.members.borrow()
-    }
-
-    /// Resolves with each change of the members after the call.
-    pub(crate) fn member_changes(&self) -> watch::Receiver<Members> {
-        self.members.subscribe()
+        (0..settings.channels).map(|n| ChannelName::numbered(&settings.channel_prefix, n)).collect()
     }
 
     /// A change that only the leader can make.
@@ -219,14 +125,42 @@ impl Context {
     }
 
     /// The data node that sequences a channel.
-    pub(crate) fn sequencer(&self, channel: &types::id::ChannelName) -> Result<Arc<dyn role::data::DataNode>> {
+    pub(crate) fn sequencer(&self, channel: &ChannelName) -> Result<Arc<dyn DataNode>> {
         let assigned = self.view.read(|loaded| loaded.assignments.get(channel).map(|assignment| assignment.value.node));
         let node = assigned.ok_or_else(|| not_assigned(channel))?;
         let address = self.members().data_nodes.iter().find(|member| member.node == node).map(|member| member.address.clone());
         self.peers.data_node(&address.ok_or_else(|| not_assigned(channel))?)
     }
+
+    /// Asks a channel's sequencer for what may be repeated; asks again for a while where the channel is moving.
+    pub(crate) async fn at_sequencer<T, F>(&self, call: &Call, channel: &ChannelName, ask: impl Fn(Arc<dyn DataNode>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let clock = &self.world.clock;
+        let until = call.deadline.min(clock.now() + SEQUENCER_MAX);
+        loop {
+            let result = match self.sequencer(channel) {
+                Ok(node) => ask(node).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if moves(&error) && clock.now() < until => {
+                    tracing::debug!(%channel, %error, "a sequencer is asked again");
+                    clock.sleep_until((clock.now() + SEQUENCER_RETRY).min(until)).await;
+                }
+                result => return result,
+            }
+        }
+    }
 }
 
-fn not_assigned(channel: &types::id::ChannelName) -> Error {
+/// Whether another node sequences the channel, or will.
+fn moves(error: &Error) -> bool {
+    let codes = [Code::CHANNEL_MISROUTED, Code::CHANNEL_NOT_AVAILABLE, Code::SERVICE_UNAVAILABLE, Code::SERVICE_NOT_READY];
+    codes.contains(&error.code())
+}
+
+fn not_assigned(channel: &ChannelName) -> Error {
     Error::new(Code::CHANNEL_NOT_AVAILABLE, format!("channel {channel} has no sequencer yet: channel not available"))
 }

@@ -9,7 +9,9 @@ use meta::catalog::model::Collection;
 use types::Result;
 use types::id::{CollectionId, IndexId, ShardId};
 
-use crate::reconcile::Coordinators;
+use crate::data::manifests;
+use crate::root::Root;
+use crate::seat::Coordinator;
 
 /// More shards than this would make each look read manifests that don't stay in memory: their segments aren't counted then.
 const SHARDS_MAX: usize = 4_096;
@@ -68,11 +70,11 @@ pub struct Stored {
 /// A collection with what is needed to read its manifests.
 type Listed = (CollectionFigures, Vec<ShardId>, BTreeMap<IndexId, String>);
 
-impl Coordinators {
+impl Root {
     /// The numbers as of now.
     pub async fn figures(&self) -> Figures {
         let (databases, listed) = self.listed();
-        let members = self.context.members().clone();
+        let members = self.context().members().clone();
         let stored = listed.iter().map(|(_, shards, _)| shards.len()).sum::<usize>() <= SHARDS_MAX;
         let mut collections = Vec::with_capacity(listed.len());
         let mut unreadable_shards = 0;
@@ -89,7 +91,7 @@ impl Coordinators {
             databases,
             proxies: members.proxies.len(),
             query_nodes: members.query_nodes.len(),
-            channels: self.context.settings().channels,
+            channels: self.context().settings().channels,
             collections,
             stored,
             unreadable_shards,
@@ -97,7 +99,7 @@ impl Coordinators {
     }
 
     fn listed(&self) -> (usize, Vec<Listed>) {
-        self.context.view.read(|loaded| {
+        self.context().view.read(|loaded| {
             let of = |collection: &Collection| {
                 let database = loaded.databases.get(&collection.database).map_or("", |database| &database.value.name);
                 let definitions = loaded.indexes.get(&collection.id).map(|indexes| &indexes.value.definitions);
@@ -118,7 +120,7 @@ impl Coordinators {
     }
 
     async fn add_shard(&self, stored: &mut Stored, shard: ShardId, indexes: &BTreeMap<IndexId, String>) -> Result<()> {
-        let manifest = match self.data.current(shard).await {
+        let manifest = match manifests::current(self.context(), shard).await {
             Ok(manifest) => manifest,
             // Dropped since it was listed.
             Err(error) if error.code() == types::Code::COLLECTION_NOT_FOUND => return Ok(()),

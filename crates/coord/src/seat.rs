@@ -1,8 +1,8 @@
-//! The coordinators of a process for as long as it leads, made anew with each term: nothing that a term remembers outlives it.
+//! A coordinator of a process for as long as the process leads its office, made anew with each term: nothing that a term remembers outlives it.
 //!
 //! A leader that was paused, or cut off from meta for longer than its lease, finds that all its commits are refused for ever: their fence is the
-//! key of a term that is over. Roles in this process and beyond hold the seat, which passes calls on to the coordinators of the present
-//! term and waits, within each call's deadline, while there are none.
+//! key of a term that is over. The seat of each office passes calls on to the coordinator of the present term, and says `NODE_NOT_MATCH`
+//! while there is none; [`crate::leaders`] then asks whoever leads.
 //!
 //! Start at [`Seat::hold`].
 
@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use base::World;
 use base::watch;
 use meta::election::Leadership;
-use parking_lot::Mutex;
 use role::Call;
 use role::data::{CheckpointPointer, CurrentManifest, DataCoord, FlushStarted, ManifestEdit, Route, SegmentInfo};
 use role::index::{CreateIndex, IndexCoord, IndexStatus};
@@ -27,229 +26,249 @@ use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::context::{Members, Settings};
-use crate::reconcile::Coordinators;
+use crate::context::Context;
+use crate::data::Data;
+use crate::index::Index;
+use crate::query::Query;
+use crate::root::Root;
 
 /// Between two tries to begin a term.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Where a process's coordinators sit.
-pub struct Seat {
-    present: watch::Sender<Option<Coordinators>>,
-    /// What a term begins with. Held while a term begins or is told of a change, so that none is lost between the two.
-    known: Mutex<Known>,
+/// What is led: each office has a leader of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Office {
+    /// rootcoord.
+    Root,
+    /// datacoord.
+    Data,
+    /// querycoord.
+    Query,
+    /// indexcoord.
+    Index,
 }
 
-#[derive(Default)]
-struct Known {
-    /// Who is there.
-    members: Members,
-    /// What an operator has changed.
-    settings: Option<Settings>,
+impl Office {
+    /// In the leader's key. Never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Data => "data",
+            Self::Query => "query",
+            Self::Index => "index",
+        }
+    }
 }
 
-impl Seat {
+/// A coordinator, as a term makes it.
+pub trait Coordinator: Send + Sync + 'static {
+    /// What it leads.
+    const OFFICE: Office;
+
+    /// A coordinator of this term; it does nothing by itself yet.
+    fn begin(context: Context) -> Arc<Self>;
+
+    /// Starts what it does by itself, until the term or the process ends.
+    fn run(self: &Arc<Self>);
+
+    /// Its term.
+    fn context(&self) -> &Context;
+}
+
+/// A coordinator and what it holds its office by.
+pub struct Term<C> {
+    /// The office.
+    pub leadership: Leadership,
+    /// Who leads.
+    pub coordinator: Arc<C>,
+}
+
+/// Where a process's coordinator of one office sits.
+pub struct Seat<C> {
+    present: watch::Sender<Option<Arc<C>>>,
+}
+
+impl<C: Coordinator> Seat<C> {
     /// Nobody leads yet.
     pub fn vacant() -> Arc<Self> {
-        Arc::new(Self { present: watch::Sender::new(None), known: Mutex::default() })
+        Arc::new(Self { present: watch::Sender::new(None) })
     }
 
-    /// The coordinators of the present term.
-    pub fn present(&self) -> Option<Coordinators> {
+    /// The coordinator of the present term.
+    pub fn present(&self) -> Option<Arc<C>> {
         self.present.borrow().clone()
     }
 
-    /// Says who is there, in this term and the next ones.
-    pub fn set_members(&self, members: Members) {
-        let mut known = self.known.lock();
-        known.members = members.clone();
-        if let Some(coordinators) = self.present() {
-            coordinators.context.set_members(members);
-        }
+    /// A term begins; what it does by itself isn't started.
+    pub fn take(&self, coordinator: Arc<C>) {
+        self.present.send_replace(Some(coordinator));
     }
 
-    /// Has operations from now on go by other bounds, in this term and the next ones.
-    pub fn set_settings(&self, settings: Settings) {
-        let mut known = self.known.lock();
-        known.settings = Some(settings.clone());
-        if let Some(coordinators) = self.present() {
-            coordinators.context.set_settings(settings);
-        }
-    }
-
-    /// A term begins; its loops aren't started.
-    pub fn take(&self, coordinators: Coordinators) {
-        let known = self.known.lock();
-        coordinators.context.set_members(known.members.clone());
-        if let Some(settings) = known.settings.clone() {
-            coordinators.context.set_settings(settings);
-        }
-        self.present.send_replace(Some(coordinators));
-    }
-
-    /// Leads until `stop`: when a term is lost, begins another one with what `begin` gives, and starts its loops.
-    pub async fn hold<F>(self: Arc<Self>, world: World, first: Leadership, stop: CancellationToken, begin: impl Fn() -> F)
+    /// Leads until `stop`, from the `first` term on if there is one: stands again after each term that is lost, by `begin`.
+    pub async fn hold<F>(self: Arc<Self>, world: World, first: Option<Leadership>, stop: CancellationToken, begin: impl Fn() -> F)
     where
-        F: Future<Output = Result<(Leadership, Coordinators)>>,
+        F: Future<Output = Result<Term<C>>>,
     {
-        let mut leadership = first;
+        let office = C::OFFICE.name();
+        let mut held = first;
         loop {
+            let leadership = match held.take() {
+                Some(leadership) => leadership,
+                None => {
+                    let begun = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        begun = begin() => begun,
+                    };
+                    match begun {
+                        Ok(Term { leadership, coordinator }) => {
+                            self.take(coordinator.clone());
+                            coordinator.run();
+                            tracing::info!(office, "this process leads");
+                            leadership
+                        }
+                        Err(error) => {
+                            tracing::warn!(office, %error, "a term can't begin yet");
+                            world.clock.sleep(RETRY).await;
+                            continue;
+                        }
+                    }
+                }
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return leadership.resign().await,
                 () = leadership.lost() => {}
             }
-            tracing::warn!("this process no longer leads: it waits to lead again");
-            if let Some(coordinators) = self.present.send_replace(None) {
-                coordinators.end();
+            tracing::warn!(office, "this process no longer leads: it waits to lead again");
+            if let Some(coordinator) = self.present.send_replace(None) {
+                coordinator.context().end();
             }
-            leadership = loop {
-                let begun = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    begun = begin() => begun,
-                };
-                match begun {
-                    Ok((leadership, coordinators)) => {
-                        self.take(coordinators.clone());
-                        coordinators.run();
-                        break leadership;
-                    }
-                    Err(error) => tracing::warn!(%error, "a term can't begin yet"),
-                }
-                world.clock.sleep(RETRY).await;
-            };
-            tracing::info!("this process leads again");
         }
     }
 
-    async fn serving(&self, call: &Call) -> Result<Coordinators> {
-        let mut present = self.present.subscribe();
-        let serving = async {
-            let present = present.wait_for(Option::is_some).await;
-            let none = || Error::new(Code::SERVICE_NOT_READY, "no coordinator leads: service not ready");
-            present.ok().and_then(|coordinators| coordinators.clone()).ok_or_else(none)
-        };
-        call.bound("a leader", serving).await
+    fn leading(&self) -> Result<Arc<C>> {
+        let nobody = || Error::new(Code::NODE_NOT_MATCH, format!("this process doesn't lead {}coord: node not match", C::OFFICE.name()));
+        self.present().ok_or_else(nobody)
     }
 }
 
 #[async_trait]
-impl RootCoord for Seat {
+impl RootCoord for Seat<Root> {
     async fn create_collection(&self, call: &Call, request: CreateCollection) -> Result<()> {
-        self.serving(call).await?.root.create_collection(call, request).await
+        self.leading()?.create_collection(call, request).await
     }
 
     async fn drop_collection(&self, call: &Call, database: &str, name: &str) -> Result<()> {
-        self.serving(call).await?.root.drop_collection(call, database, name).await
+        self.leading()?.drop_collection(call, database, name).await
     }
 
     async fn collection(&self, call: &Call, which: &CollectionRef) -> Result<Collection> {
-        self.serving(call).await?.root.collection(call, which).await
+        self.leading()?.collection(call, which).await
     }
 
     async fn collections(&self, call: &Call, database: &str) -> Result<Vec<Collection>> {
-        self.serving(call).await?.root.collections(call, database).await
+        self.leading()?.collections(call, database).await
     }
 
     async fn create_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
-        self.serving(call).await?.root.create_partition(call, collection, name).await
+        self.leading()?.create_partition(call, collection, name).await
     }
 
     async fn drop_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
-        self.serving(call).await?.root.drop_partition(call, collection, name).await
+        self.leading()?.drop_partition(call, collection, name).await
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {
-        self.serving(call).await?.root.databases(call).await
+        self.leading()?.databases(call).await
     }
 
     async fn allocate_ids(&self, call: &Call, count: u32) -> Result<Range<i64>> {
-        self.serving(call).await?.root.allocate_ids(call, count).await
+        self.leading()?.allocate_ids(call, count).await
     }
 
     async fn allocate_timestamp(&self, call: &Call) -> Result<Timestamp> {
-        self.serving(call).await?.root.allocate_timestamp(call).await
+        self.leading()?.allocate_timestamp(call).await
     }
 
     async fn register_proxy(&self, call: &Call, address: &str) -> Result<WriterId> {
-        self.serving(call).await?.root.register_proxy(call, address).await
+        self.leading()?.register_proxy(call, address).await
     }
 }
 
 #[async_trait]
-impl DataCoord for Seat {
+impl DataCoord for Seat<Data> {
     async fn routes(&self, call: &Call) -> Result<Vec<Route>> {
-        self.serving(call).await?.data.routes(call).await
+        self.leading()?.routes(call).await
     }
 
     async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest> {
-        self.serving(call).await?.data.manifest(call, shard).await
+        self.leading()?.manifest(call, shard).await
     }
 
     async fn shards_of_channel(&self, call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>> {
-        self.serving(call).await?.data.shards_of_channel(call, channel).await
+        self.leading()?.shards_of_channel(call, channel).await
     }
 
     async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
-        self.serving(call).await?.data.edit_manifest(call, shard, edit).await
+        self.leading()?.edit_manifest(call, shard, edit).await
     }
 
     async fn commit_checkpoint(&self, call: &Call, channel: &ChannelName, checkpoint: CheckpointPointer) -> Result<()> {
-        self.serving(call).await?.data.commit_checkpoint(call, channel, checkpoint).await
+        self.leading()?.commit_checkpoint(call, channel, checkpoint).await
     }
 
     async fn checkpoint(&self, call: &Call, channel: &ChannelName) -> Result<Option<CheckpointPointer>> {
-        self.serving(call).await?.data.checkpoint(call, channel).await
+        self.leading()?.checkpoint(call, channel).await
     }
 
     async fn flush(&self, call: &Call, collection: CollectionId) -> Result<FlushStarted> {
-        self.serving(call).await?.data.flush(call, collection).await
+        self.leading()?.flush(call, collection).await
     }
 
     async fn is_flushed(&self, call: &Call, collection: CollectionId, timestamp: Timestamp) -> Result<bool> {
-        self.serving(call).await?.data.is_flushed(call, collection, timestamp).await
+        self.leading()?.is_flushed(call, collection, timestamp).await
     }
 
     async fn segments(&self, call: &Call, collection: CollectionId) -> Result<Vec<SegmentInfo>> {
-        self.serving(call).await?.data.segments(call, collection).await
+        self.leading()?.segments(call, collection).await
     }
 
     async fn statistics(&self, call: &Call, collection: CollectionId) -> Result<BTreeMap<PartitionId, u64>> {
-        self.serving(call).await?.data.statistics(call, collection).await
+        self.leading()?.statistics(call, collection).await
     }
 }
 
 #[async_trait]
-impl QueryCoord for Seat {
+impl QueryCoord for Seat<Query> {
     async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        self.serving(call).await?.query.load(call, collection, partitions).await
+        self.leading()?.load(call, collection, partitions).await
     }
 
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        self.serving(call).await?.query.release(call, collection, partitions).await
+        self.leading()?.release(call, collection, partitions).await
     }
 
     async fn load_state(&self, call: &Call, collection: CollectionId) -> Result<LoadState> {
-        self.serving(call).await?.query.load_state(call, collection).await
+        self.leading()?.load_state(call, collection).await
     }
 
     async fn leaders(&self, call: &Call, collection: CollectionId) -> Result<Vec<Leader>> {
-        self.serving(call).await?.query.leaders(call, collection).await
+        self.leading()?.leaders(call, collection).await
     }
 }
 
 #[async_trait]
-impl IndexCoord for Seat {
+impl IndexCoord for Seat<Index> {
     async fn create_index(&self, call: &Call, request: CreateIndex) -> Result<()> {
-        self.serving(call).await?.index.create_index(call, request).await
+        self.leading()?.create_index(call, request).await
     }
 
     async fn drop_index(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
-        self.serving(call).await?.index.drop_index(call, collection, name).await
+        self.leading()?.drop_index(call, collection, name).await
     }
 
     async fn indexes(&self, call: &Call, collection: CollectionId) -> Result<Vec<IndexStatus>> {
-        self.serving(call).await?.index.indexes(call, collection).await
+        self.leading()?.indexes(call, collection).await
     }
 }

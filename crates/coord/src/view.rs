@@ -8,9 +8,8 @@ use base::watch;
 use meta::catalog::document::Versioned;
 use meta::catalog::model::Collection;
 use meta::catalog::{Catalog, Change, Loaded};
-use meta::store::{MetaError, Revision};
+use meta::store::{Change as MetaChange, MetaError, Revision};
 use parking_lot::RwLock;
-use tokio_util::sync::CancellationToken;
 use types::id::CollectionId;
 use types::{Code, Error, Result};
 
@@ -24,19 +23,52 @@ const LEVEL_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct View {
     catalog: Catalog,
     loaded: Arc<RwLock<Loaded>>,
-    level: watch::Receiver<Revision>,
+    level: watch::Sender<Revision>,
 }
 
 impl View {
-    /// Loads the catalog and follows it until `ended`.
-    pub async fn follow(world: &World, catalog: Catalog, ended: &CancellationToken) -> Result<Self> {
+    /// Loads the catalog and follows it for as long as the process lives.
+    pub async fn follow(world: &World, catalog: Catalog) -> Result<Self> {
         let first = catalog.load().await.map_err(meta_error)?;
-        let (raise, level) = watch::channel(first.revision);
-        let loaded = Arc::new(RwLock::new(first));
-        let ended = ended.clone();
-        let following = keep_level(world.clone(), catalog.clone(), loaded.clone(), raise);
-        world.tasks.spawn(async move { ended.run_until_cancelled(following).await }).detach();
-        Ok(Self { catalog, loaded, level })
+        let level = watch::Sender::new(first.revision);
+        let view = Self { catalog, loaded: Arc::new(RwLock::new(first)), level };
+        world.tasks.spawn(keep_level(world.clone(), view.clone())).detach();
+        Ok(view)
+    }
+
+    /// Has the view show everything that was committed before `since`, at once: a watch may be behind.
+    ///
+    /// # Errors
+    /// Meta can't be reached or read.
+    pub async fn reach(&self, since: Revision) -> Result<()> {
+        if *self.level.borrow() < since {
+            self.reload().await.map_err(meta_error)?;
+        }
+        Ok(())
+    }
+
+    async fn reload(&self) -> Result<(), MetaError> {
+        let anew = self.catalog.load().await?;
+        let revision = {
+            let mut loaded = self.loaded.write();
+            if anew.revision > loaded.revision {
+                *loaded = anew;
+            }
+            loaded.revision
+        };
+        self.level.send_replace(revision);
+        Ok(())
+    }
+
+    fn apply(&self, mut changes: Vec<MetaChange>) {
+        let revision = {
+            let mut loaded = self.loaded.write();
+            // What a reload has brought already isn't undone.
+            changes.retain(|change| change.revision() > loaded.revision);
+            loaded.apply(&changes);
+            loaded.revision
+        };
+        self.level.send_replace(revision);
     }
 
     /// Looks at the catalog. Keep it short: the watch waits.
@@ -50,7 +82,7 @@ impl View {
     /// As [`Catalog::commit`].
     pub async fn commit(&self, world: &World, change: Change) -> Result<(), MetaError> {
         let revision = self.catalog.commit(change).await?;
-        let mut level = self.level.clone();
+        let mut level = self.level.subscribe();
         let shown = level.wait_for(|shown| *shown >= revision);
         match world.within(LEVEL_MAX, shown).await {
             Some(Ok(_)) => Ok(()),
@@ -65,18 +97,17 @@ impl View {
 
     /// Resolves with each change of the catalog after the call.
     pub fn changes(&self) -> watch::Receiver<Revision> {
-        let mut changes = self.level.clone();
-        changes.mark_unchanged();
-        changes
+        self.level.subscribe()
     }
 }
 
-async fn keep_level(world: World, catalog: Catalog, loaded: Arc<RwLock<Loaded>>, raise: watch::Sender<Revision>) {
+async fn keep_level(world: World, view: View) {
     loop {
-        let from = loaded.read().revision.next();
-        if let Err(error) = follow_from(&catalog, &loaded, &raise, from).await {
-            if error == MetaError::Compacted {
-                reload(&catalog, &loaded, &raise).await;
+        if let Err(error) = follow_from(&view).await {
+            if error == MetaError::Compacted
+                && let Err(error) = view.reload().await
+            {
+                tracing::warn!(?error, "the catalog can't be read");
             }
             tracing::warn!(?error, "the watch of the catalog ended and begins again");
         }
@@ -84,27 +115,11 @@ async fn keep_level(world: World, catalog: Catalog, loaded: Arc<RwLock<Loaded>>,
     }
 }
 
-async fn follow_from(catalog: &Catalog, loaded: &RwLock<Loaded>, raise: &watch::Sender<Revision>, from: Revision) -> Result<(), MetaError> {
-    let mut changes = catalog.watch(from).await?;
+async fn follow_from(view: &View) -> Result<(), MetaError> {
+    let from = view.loaded.read().revision.next();
+    let mut changes = view.catalog.watch(from).await?;
     loop {
-        let next = changes.next().await?;
-        let revision = {
-            let mut loaded = loaded.write();
-            loaded.apply(&next);
-            loaded.revision
-        };
-        raise.send_replace(revision);
-    }
-}
-
-async fn reload(catalog: &Catalog, loaded: &RwLock<Loaded>, raise: &watch::Sender<Revision>) {
-    match catalog.load().await {
-        Ok(anew) => {
-            let revision = anew.revision;
-            *loaded.write() = anew;
-            raise.send_replace(revision);
-        }
-        Err(error) => tracing::warn!(?error, "the catalog can't be read"),
+        view.apply(changes.next().await?);
     }
 }
 

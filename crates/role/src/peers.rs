@@ -7,11 +7,12 @@ use base::World;
 use parking_lot::Mutex;
 use types::{Code, Error, Result};
 
-use crate::data::DataNode;
-use crate::index::IndexNode;
+use crate::data::{DataCoord, DataNode};
+use crate::index::{IndexCoord, IndexNode};
 use crate::net::{Peer, Served};
 use crate::proxy::Proxy;
-use crate::query::QueryNode;
+use crate::query::{QueryCoord, QueryNode};
+use crate::root::RootCoord;
 
 /// Addresses that are kept connected; beyond it the whole set is made anew, since addresses of dead processes gather there.
 const PEERS_MAX: usize = 1_024;
@@ -49,11 +50,6 @@ impl Peers {
         }
     }
 
-    /// Adds the process's own proxy, which starts after the others.
-    pub fn set_own_proxy(&self, proxy: Arc<dyn Proxy>) {
-        self.near.lock().entry(String::new()).or_default().proxy = Some(proxy);
-    }
-
     /// The peer at an address.
     ///
     /// # Errors
@@ -69,6 +65,38 @@ impl Peers {
         let peer = Arc::new(Peer::connect(&self.world, address)?);
         others.insert(address.to_owned(), peer.clone());
         Ok(peer)
+    }
+
+    /// rootcoord, where it leads; errors as [`Self::data_node`].
+    pub fn root_coord(&self, address: &str) -> Result<Arc<dyn RootCoord>> {
+        match self.near(address, "rootcoord", |served| served.root.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
+        }
+    }
+
+    /// datacoord, where it leads; errors as [`Self::data_node`].
+    pub fn data_coord(&self, address: &str) -> Result<Arc<dyn DataCoord>> {
+        match self.near(address, "datacoord", |served| served.data.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
+        }
+    }
+
+    /// querycoord, where it leads; errors as [`Self::data_node`].
+    pub fn query_coord(&self, address: &str) -> Result<Arc<dyn QueryCoord>> {
+        match self.near(address, "querycoord", |served| served.query.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
+        }
+    }
+
+    /// indexcoord, where it leads; errors as [`Self::data_node`].
+    pub fn index_coord(&self, address: &str) -> Result<Arc<dyn IndexCoord>> {
+        match self.near(address, "indexcoord", |served| served.index.clone())? {
+            Some(near) => Ok(near),
+            None => Ok(self.at(address)?),
+        }
     }
 
     /// A data node.

@@ -1,6 +1,6 @@
 //! The command line: our own, and Milvus's where the binary is called `milvus`. The only place that prints.
 //!
-//! Milvus's is ours with Go's way of writing flags: `-alias x` for `--alias x`. Not here: what a start does ([`crate::standalone`]).
+//! Milvus's is ours with Go's way of writing flags: `-alias x` for `--alias x`. Not here: what a start does ([`crate::serving`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::standalone::{self, Standalone};
+use crate::roles::{Role, RoleSet};
+use crate::serving::{self, Server};
 
 /// A vector database that speaks Milvus.
 #[derive(Parser)]
@@ -29,9 +30,9 @@ pub struct Arguments {
 enum Command {
     /// Starts roles and serves until SIGTERM or Ctrl-C.
     Run {
-        /// What to run in this process.
-        #[arg(value_enum)]
-        role: Role,
+        /// What to run in this process: one or more.
+        #[arg(value_enum, required = true, value_name = "ROLE")]
+        roles: Vec<Name>,
         /// A milvus.yaml, or a directory with milvus.yaml, default.yaml and user.yaml in it. Without it: $MILVUSCONF, then ./configs.
         #[arg(long, value_name = "PATH")]
         config: Option<PathBuf>,
@@ -41,13 +42,110 @@ enum Command {
         /// Taken for Milvus's sake, whose file of a process's number is called so. There is no such file here.
         #[arg(long, value_name = "NAME", hide = true)]
         alias: Option<String>,
+        #[command(flatten)]
+        mixture: Mixture,
     },
 }
 
+/// What `mixture` is made of, as Milvus's flags say it: `-rootcoord=true`.
+#[derive(clap::Args, Default)]
+struct Mixture {
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    rootcoord: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    datacoord: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    querycoord: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    indexcoord: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    proxy: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    datanode: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    querynode: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    indexnode: Option<bool>,
+}
+
+impl Mixture {
+    fn roles(&self) -> impl Iterator<Item = Role> {
+        let named = [
+            (Role::RootCoord, self.rootcoord),
+            (Role::DataCoord, self.datacoord),
+            (Role::QueryCoord, self.querycoord),
+            (Role::IndexCoord, self.indexcoord),
+            (Role::Proxy, self.proxy),
+            (Role::DataNode, self.datanode),
+            (Role::QueryNode, self.querynode),
+            (Role::IndexNode, self.indexnode),
+        ];
+        named.into_iter().filter(|(_, wanted)| *wanted == Some(true)).map(|(role, _)| role)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Role {
+#[value(rename_all = "lower")]
+enum Name {
     /// Every role, with nothing beside it.
     Standalone,
+    /// The four coordinators.
+    MixCoord,
+    /// What clients speak to.
+    Proxy,
+    /// Names, schemas, ids.
+    RootCoord,
+    /// Shards and segments.
+    DataCoord,
+    /// Which query node serves what.
+    QueryCoord,
+    /// Which segment needs which index.
+    IndexCoord,
+    /// Sequences its logs and writes segments.
+    DataNode,
+    /// Answers searches and queries.
+    QueryNode,
+    /// Builds indexes.
+    IndexNode,
+    /// The roles that flags name (`--rootcoord`, …), as Milvus has it.
+    #[value(hide = true)]
+    Mixture,
+    /// Milvus's role between proxy and log, whose work a data node has here.
+    #[value(hide = true)]
+    StreamingNode,
+}
+
+/// What the words of a command line run.
+///
+/// # Errors
+/// They name nothing, or data of its own for a part of a cluster.
+fn run_of(names: &[Name], mixture: &Mixture, data: Option<&Path>) -> Result<RoleSet, String> {
+    let mut roles = Vec::new();
+    for name in names {
+        match name {
+            Name::Standalone => roles.extend(Role::ALL),
+            Name::MixCoord => roles.extend(Role::COORDINATORS),
+            Name::Proxy => roles.push(Role::Proxy),
+            Name::RootCoord => roles.push(Role::RootCoord),
+            Name::DataCoord => roles.push(Role::DataCoord),
+            Name::QueryCoord => roles.push(Role::QueryCoord),
+            Name::IndexCoord => roles.push(Role::IndexCoord),
+            Name::DataNode | Name::StreamingNode => roles.push(Role::DataNode),
+            Name::QueryNode => roles.push(Role::QueryNode),
+            Name::IndexNode => roles.push(Role::IndexNode),
+            Name::Mixture => roles.extend(mixture.roles()),
+        }
+    }
+    let run = RoleSet::of(roles);
+    if run.iter().next().is_none() {
+        return Err("mixture without a role: name some, as in -rootcoord=true".to_owned());
+    }
+    match data {
+        Some(_) if !run.is_all() => {
+            Err(format!("--data keeps everything in one process: {run} is a part of a cluster, whose storage settings name"))
+        }
+        _ => Ok(run),
+    }
 }
 
 /// Parses the process's arguments; ends the process with a message where they are wrong.
@@ -72,7 +170,11 @@ fn with_long_flags(arguments: Vec<OsString>) -> Vec<OsString> {
 
 /// Runs a command.
 pub async fn run(arguments: Arguments) -> ExitCode {
-    let Command::Run { role: Role::Standalone, config, data, alias: _ } = arguments.command;
+    let Command::Run { roles, config, data, alias: _, mixture } = arguments.command;
+    let run = match run_of(&roles, &mixture, data.as_deref()) {
+        Ok(run) => run,
+        Err(reason) => return fail(&reason),
+    };
     let sources = match Sources::of_process(config.as_deref()) {
         Ok(sources) => sources,
         Err(error) => return fail(&error.to_string()),
@@ -84,7 +186,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     let config = &loaded.config;
     let threads = config.elanus.memory.search_threads;
     let world = threads.map_or_else(World::real, |threads| World::with_threads(threads as usize));
-    let log = match Log::start(&LogOptions::from_config(config, "standalone"), world.clock.clone()) {
+    let log = match Log::start(&LogOptions::from_config(config, &run.to_string()), world.clock.clone()) {
         Ok(log) => log,
         Err(error) => return fail(&error.to_string()),
     };
@@ -92,7 +194,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     let live = LiveConfig::new(sources, &loaded);
     let log = Arc::new(log);
     follow_settings(&world, &live, &log);
-    let code = serve(&world, &live, data.as_deref()).await;
+    let code = serve(&world, &live, &run, data.as_deref()).await;
     log.flush();
     code
 }
@@ -127,12 +229,12 @@ fn follow_settings(world: &World, live: &LiveConfig, log: &Arc<Log>) {
 }
 
 /// From start to stop. Who is asked to stop while it starts ends at once: nothing was acknowledged yet.
-async fn serve(world: &World, live: &LiveConfig, data: Option<&Path>) -> ExitCode {
-    let mut asked = std::pin::pin!(standalone::until_asked_to_stop());
+async fn serve(world: &World, live: &LiveConfig, run: &RoleSet, data: Option<&Path>) -> ExitCode {
+    let mut asked = std::pin::pin!(serving::until_asked_to_stop());
     let started = tokio::select! {
         biased;
         () = &mut asked => return ExitCode::SUCCESS,
-        started = Standalone::start(world, live, data) => started,
+        started = Server::start(world, live, run, data) => started,
     };
     match started {
         Ok(server) => {
@@ -160,23 +262,34 @@ mod tests {
 
     #[test]
     fn milvus_command_lines() {
-        let cases: &[(&[&str], Option<Option<&str>>)] = &[
-            (&["milvus", "run", "standalone"], Some(None)),
-            (&["/milvus/bin/milvus", "run", "standalone", "-alias", "by-dev"], Some(Some("by-dev"))),
-            (&["milvus", "run", "standalone", "-alias=by-dev"], Some(Some("by-dev"))),
-            (&["milvus", "run", "standalone", "--alias", "by-dev"], Some(Some("by-dev"))),
+        let cases: &[(&[&str], Option<&str>)] = &[
+            (&["milvus", "run", "standalone"], Some("standalone")),
+            (&["/milvus/bin/milvus", "run", "standalone", "-alias", "by-dev"], Some("standalone by-dev")),
+            (&["milvus", "run", "standalone", "-alias=by-dev"], Some("standalone by-dev")),
+            (&["milvus", "run", "standalone", "--alias", "by-dev"], Some("standalone by-dev")),
             (&["milvus", "run", "standalone", "-nonsense=1"], None),
             (&["elanus", "run", "standalone", "-alias", "by-dev"], None),
-            (&["milvus", "run", "querynode"], None),
+            (&["milvus", "run", "querynode"], Some("querynode")),
+            (&["milvus", "run", "streamingnode"], Some("datanode")),
+            (&["milvus", "run", "mixcoord", "-alias", "x"], Some("mixcoord x")),
+            (&["milvus", "run", "mixture", "-rootcoord=true", "-querynode", "-proxy=false"], Some("rootcoord-querynode")),
+            (&["milvus", "run", "mixture"], None),
+            (&["elanus", "run", "rootcoord", "datacoord", "querycoord", "indexcoord"], Some("mixcoord")),
+            (&["elanus", "run", "proxy", "datanode"], Some("proxy-datanode")),
+            (&["elanus", "run", "mixcoord", "proxy", "datanode", "querynode", "indexnode"], Some("standalone")),
+            (&["elanus", "run", "proxy", "--data", "d"], None),
+            (&["elanus", "run"], None),
+            (&["elanus", "run", "nonsense"], None),
         ];
         for (words, expected) in cases {
             let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
             let arguments = if is_milvus(&arguments) { with_long_flags(arguments) } else { arguments };
-            let parsed = Arguments::try_parse_from(arguments).ok().map(|parsed| {
-                let Command::Run { alias, .. } = parsed.command;
-                alias
+            let parsed = Arguments::try_parse_from(arguments).ok().and_then(|parsed| {
+                let Command::Run { roles, alias, mixture, data, .. } = parsed.command;
+                let run = run_of(&roles, &mixture, data.as_deref()).ok()?.to_string();
+                Some(alias.map_or(run.clone(), |alias| format!("{run} {alias}")))
             });
-            assert_eq!(parsed, expected.map(|alias| alias.map(str::to_owned)), "{words:?}");
+            assert_eq!(parsed.as_deref(), *expected, "{words:?}");
         }
     }
 }

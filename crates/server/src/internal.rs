@@ -1,100 +1,181 @@
-//! How the roles of one process meet: as function calls, or, with `ELANUS_LOOPBACK=1`, over gRPC on loopback ports as in a cluster.
+//! How roles meet: as function calls in one process, over gRPC between processes, or, with `ELANUS_LOOPBACK=1`, over gRPC on a loopback port
+//! although they are in one process.
 //!
-//! The second way exists for tests: what works there depends on no shared memory.
+//! The last way exists for tests: what works there depends on no shared memory. In a cluster each role of a process has a port of its own, as Milvus
+//! has it; all of them serve all that the process runs.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base::World;
-use coord::context::{Member, Members};
-use coord::seat::Seat;
-use node::proxy::{Proxy, Roles};
+use base::config::Config;
+use coord::members::{Member, Members};
+use node::proxy::Proxy;
+use role::Call;
 use role::net::{Served, routes};
 use role::peers::Peers;
-use types::Result;
+use role::root::Changed;
 use types::id::NodeId;
+use types::{Code, Error, Result};
 
-use crate::port::Port;
+use crate::port::{Port, local_host};
+use crate::roles::{Role, RoleSet};
 
 /// The switch.
 const SWITCH: &str = "ELANUS_LOOPBACK";
 /// How long internal calls may go on at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The ports of the roles, if calls go over the network.
+/// How the roles of a process meet the others.
+enum Way {
+    /// Function calls.
+    Near,
+    /// gRPC, also to itself.
+    Loopback,
+    /// gRPC to other processes.
+    Cluster,
+}
+
+/// The ports of a process's roles.
 pub struct Internal {
-    nodes: Option<Port>,
-    proxy: Option<Port>,
-    nodes_address: String,
-    proxy_address: String,
+    way: Way,
+    ports: Vec<Port>,
+    /// Where each role is reached; empty where calls are function calls.
+    addresses: BTreeMap<Role, String>,
 }
 
 impl Internal {
     /// Function calls.
     pub fn near() -> Self {
-        Self { nodes: None, proxy: None, nodes_address: String::new(), proxy_address: String::new() }
+        Self { way: Way::Near, ports: Vec::new(), addresses: BTreeMap::new() }
     }
 
-    /// Binds two free loopback ports if the switch is on: the proxy registers with coordinators that are served already.
+    /// Binds what a process with these roles needs: nothing for a whole cluster by itself, unless the switch is on.
     ///
     /// # Errors
-    /// No port is free.
-    pub async fn bind() -> Result<Self> {
+    /// A port is taken, named with its key.
+    pub async fn bind(config: &Config, roles: &RoleSet) -> Result<Self> {
+        if !roles.is_all() {
+            return Self::cluster(config, roles).await;
+        }
         if std::env::var_os(SWITCH).is_none_or(|value| value != "1") {
             return Ok(Self::near());
         }
-        let (nodes, proxy) = (Port::bind(("127.0.0.1", 0), SWITCH).await?, Port::bind(("127.0.0.1", 0), SWITCH).await?);
-        let (nodes_address, proxy_address) = (nodes.address().to_string(), proxy.address().to_string());
-        tracing::info!(nodes = nodes_address, proxy = proxy_address, "calls between roles go over the network");
-        Ok(Self { nodes: Some(nodes), proxy: Some(proxy), nodes_address, proxy_address })
+        let port = Port::bind(("127.0.0.1", 0), SWITCH).await?;
+        let address = port.address().to_string();
+        tracing::info!(address, "calls between roles go over the network");
+        let addresses = Role::ALL.map(|role| (role, address.clone())).into();
+        Ok(Self { way: Way::Loopback, ports: vec![port], addresses })
     }
 
-    /// The coordinators as nodes and proxy see them.
-    ///
-    /// # Errors
-    /// The address isn't one.
-    pub fn roles(&self, seat: &Arc<Seat>, peers: &Peers) -> Result<Roles> {
-        if self.nodes_address.is_empty() {
-            return Ok(Roles { root: seat.clone(), data: seat.clone(), query: seat.clone(), index: seat.clone() });
+    async fn cluster(config: &Config, roles: &RoleSet) -> Result<Self> {
+        let mut internal = Self { way: Way::Cluster, ports: Vec::new(), addresses: BTreeMap::new() };
+        for role in roles.iter() {
+            let Place { listen, port, advertised, key } = place(config, role);
+            let bound = Port::bind((listen.as_deref().unwrap_or("0.0.0.0"), port), &key).await?;
+            let actual = bound.address().port();
+            let address = match advertised {
+                // A port that was left to the system is known now.
+                Some(address) if port == 0 => format!("{}:{actual}", address.rsplit_once(':').map_or(&*address, |(host, _)| host)),
+                Some(address) => address,
+                None => format!("{}:{actual}", local_host().await),
+            };
+            tracing::info!(role = role.name(), address, "other processes reach it here");
+            internal.ports.push(bound);
+            internal.addresses.insert(role, address);
         }
-        let peer = peers.at(&self.nodes_address)?;
-        Ok(Roles { root: peer.clone(), data: peer.clone(), query: peer.clone(), index: peer })
+        Ok(internal)
     }
 
-    /// Serves coordinators and workers.
-    pub fn serve_nodes(&mut self, world: &World, served: Served, peers: &Peers) {
-        match self.nodes.take() {
-            None => peers.set_own(served),
-            Some(port) => serve(world, port, served),
+    /// Whether others are in processes of their own.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.way, Way::Cluster)
+    }
+
+    /// Where a role of this process is reached; empty where calls are function calls.
+    pub fn address(&self, role: Role) -> &str {
+        self.addresses.get(&role).map_or("", String::as_str)
+    }
+
+    /// Where all of the process is reached.
+    pub fn session_address(&self) -> &str {
+        self.addresses.values().next().map_or("", String::as_str)
+    }
+
+    /// Serves the process's roles, to itself and to others.
+    pub fn serve(&mut self, world: &World, served: &Served, peers: &Peers) {
+        match self.way {
+            Way::Near => peers.set_own(served.clone()),
+            Way::Loopback => {}
+            Way::Cluster => self.addresses.values().for_each(|address| peers.set_near(address, served.clone())),
         }
-    }
-
-    /// Serves the proxy's own side.
-    pub fn serve_proxy(&mut self, world: &World, proxy: Arc<Proxy>, peers: &Peers) {
-        match self.proxy.take() {
-            None => peers.set_own_proxy(proxy),
-            Some(port) => serve(world, port, Served { proxy: Some(proxy), ..Served::default() }),
+        for port in self.ports.drain(..) {
+            let router = routes(world, served.clone()).prepare().into_axum_router();
+            world.tasks.spawn(port.serve_without_fallback(world.clone(), router, GRACE)).detach();
         }
-    }
-
-    /// Where the proxy is told of changes.
-    pub fn proxy_address(&self) -> &str {
-        &self.proxy_address
     }
 
     /// The cluster of this one process.
     pub fn members(&self, node: NodeId) -> Members {
-        let worker = || vec![Member { node, address: self.nodes_address.clone() }];
-        Members {
-            data_nodes: worker(),
-            query_nodes: worker(),
-            index_nodes: worker(),
-            proxies: vec![Member { node, address: self.proxy_address.clone() }],
+        let member = || vec![Member { node, address: self.session_address().to_owned() }];
+        Members { data_nodes: member(), query_nodes: member(), index_nodes: member(), proxies: member() }
+    }
+}
+
+/// Where a role listens and is reached, by the settings.
+struct Place {
+    listen: Option<String>,
+    port: u16,
+    advertised: Option<String>,
+    key: String,
+}
+
+fn place(config: &Config, role: Role) -> Place {
+    macro_rules! of {
+        ($section:expr, $name:literal) => {
+            Place {
+                listen: $section.ip.clone(),
+                port: $section.port,
+                advertised: $section.advertised(),
+                key: concat!($name, ".port").to_owned(),
+            }
+        };
+    }
+    match role {
+        Role::RootCoord => of!(config.root_coord, "rootCoord"),
+        Role::DataCoord => of!(config.data_coord, "dataCoord"),
+        Role::QueryCoord => of!(config.query_coord, "queryCoord"),
+        Role::IndexCoord => of!(config.index_coord, "indexCoord"),
+        Role::DataNode => of!(config.data_node, "dataNode"),
+        Role::QueryNode => of!(config.query_node, "queryNode"),
+        Role::IndexNode => of!(config.index_node, "indexNode"),
+        Role::Proxy => {
+            let (ip, port) = (config.proxy.ip.clone(), config.proxy.internal_port);
+            let advertised = ip.as_ref().map(|ip| format!("{ip}:{port}"));
+            Place { listen: ip, port, advertised, key: "proxy.internalPort".to_owned() }
         }
     }
 }
 
-fn serve(world: &World, port: Port, served: Served) {
-    let router = routes(world, served).prepare().into_axum_router();
-    world.tasks.spawn(port.serve_without_fallback(world.clone(), router, GRACE)).detach();
+/// A proxy that starts after the ports are served: it registers with coordinators that may be behind the same ports.
+#[derive(Default)]
+pub struct LateProxy(OnceLock<Arc<Proxy>>);
+
+impl LateProxy {
+    /// It is there.
+    pub fn set(&self, proxy: Arc<Proxy>) {
+        self.0.get_or_init(|| proxy);
+    }
+}
+
+#[async_trait]
+impl role::proxy::Proxy for LateProxy {
+    async fn invalidate(&self, call: &Call, changed: &Changed) -> Result<()> {
+        match self.0.get() {
+            Some(proxy) => role::proxy::Proxy::invalidate(&**proxy, call, changed).await,
+            None => Err(Error::new(Code::SERVICE_NOT_READY, "the proxy starts: service not ready")),
+        }
+    }
 }

@@ -8,6 +8,8 @@ use base::config::Current;
 use base::metrics::{Counter, Family, Gauge, Histogram, Metrics, milvus};
 use node::proxy::{Finished, Observe};
 
+use crate::roles::RoleSet;
+
 /// What a request is to the metrics of its kind; `None` for those that have none but the common ones.
 enum Kind {
     /// `insert`, `upsert`, `delete`.
@@ -197,13 +199,10 @@ impl Observe for RequestMetrics {
     }
 }
 
-/// What a process that is everything is, in Milvus's words.
-const ROLES: &[&str] = &["proxy", "rootcoord", "datacoord", "indexcoord", "querycoord", "datanode", "indexnode", "querynode"];
-
 /// Says what runs, once: always 1.
-pub fn say_what_runs(metrics: &Metrics, log: &str, meta: &str) {
+pub fn say_what_runs(metrics: &Metrics, run: &RoleSet, log: &str, meta: &str) {
     let one = |gauge: Gauge| gauge.set(1.0);
     one(metrics.family(&milvus::BUILD_INFO).with([env!("CARGO_PKG_VERSION"), "", ""]));
     one(metrics.family(&milvus::RUNTIME_INFO).with([log, meta]));
-    ROLES.iter().for_each(|role| one(metrics.family(&milvus::NUM_NODE).with([metrics.node(), role])));
+    run.iter().for_each(|role| one(metrics.family(&milvus::NUM_NODE).with([metrics.node(), role.name()])));
 }

@@ -17,7 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tower::ServiceExt;
 use types::{Code, Error, Result};
 
@@ -33,6 +33,30 @@ const CONCURRENT_STREAMS_MAX: u32 = 4_096;
 const HEADERS_BYTES_MAX: u32 = 64 << 10;
 /// How long a failed accept (no file descriptors) waits before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// An address outside of every network, to see which of its own the system would send from; nothing is sent.
+const ELSEWHERE: &str = "192.0.2.1:9";
+
+/// This machine's address as others see it, where the settings name none: that of the way out, else loopback.
+pub async fn local_host() -> String {
+    let address = async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await?;
+        socket.connect(ELSEWHERE).await?;
+        socket.local_addr()
+    };
+    match address.await {
+        Ok(address) => address.ip().to_string(),
+        Err(error) => {
+            tracing::warn!(%error, "this machine has no address for others: roles are reached on loopback alone");
+            "127.0.0.1".to_owned()
+        }
+    }
+}
+
+/// The machine's name, where the environment tells it; for people.
+pub fn host_name() -> String {
+    std::env::var("HOSTNAME").unwrap_or_default()
+}
 
 /// A listening port.
 pub struct Port {

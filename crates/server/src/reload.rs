@@ -8,24 +8,27 @@ use std::time::Duration;
 
 use base::World;
 use base::config::{Config, Current};
-use coord::seat::Seat;
+use coord::shared::Shared;
 use node::data::DataNodeRole;
 use node::proxy::Proxy;
 use tokio::sync::watch;
 use types::id::NodeId;
 
+use crate::roles::RoleSet;
 use crate::wiring;
 
 /// Whom settings reach.
 pub struct Reloading {
-    /// Limits of requests.
-    pub proxy: Arc<Proxy>,
+    /// Limits of requests, if this process has a proxy.
+    pub proxy: Option<Arc<Proxy>>,
+    /// The roles of the process.
+    pub run: RoleSet,
     /// Its id.
     pub node: NodeId,
-    /// Limits of flushes.
-    pub data: Arc<DataNodeRole>,
+    /// Limits of flushes, if it has a data node.
+    pub data: Option<Arc<DataNodeRole>>,
     /// Limits of the cluster.
-    pub seat: Arc<Seat>,
+    pub coordinators: Arc<Shared>,
     /// Whether this process is the whole cluster.
     pub alone: bool,
     /// From where on a read is slow.
@@ -34,9 +37,13 @@ pub struct Reloading {
 
 impl Reloading {
     fn apply(&self, config: &Config) {
-        self.proxy.reconfigure(wiring::proxy_config(config, self.node, ""));
-        self.data.set_limits(wiring::flush_limits(config, self.alone));
-        self.seat.set_settings(wiring::coordinator_settings(config, self.alone));
+        if let Some(proxy) = &self.proxy {
+            proxy.reconfigure(wiring::proxy_config(config, &self.run, self.node, ""));
+        }
+        if let Some(data) = &self.data {
+            data.set_limits(wiring::flush_limits(config, self.alone));
+        }
+        self.coordinators.set_settings(wiring::coordinator_settings(config, self.alone));
         self.slow.set(config.proxy.slow_query_span);
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use base::World;
 use base::metrics::{Family, Gauge, Metric, Metrics, milvus, process};
 use coord::figures::{CollectionFigures, Figures};
+use coord::root::Root;
 use coord::seat::Seat;
 use node::channels::Channels;
 use node::data::DataNodeRole;
@@ -35,14 +36,14 @@ const UNREADABLE: Metric<Gauge, 0> =
 
 /// Whom a scrape asks.
 pub struct Roles {
-    /// The coordinators, where and while they are in this process.
-    pub seat: Arc<Seat>,
+    /// rootcoord, where and while it is in this process.
+    pub root: Arc<Seat<Root>>,
     /// Growing rows and loaded segments.
     pub channels: Arc<Channels>,
     /// Sequencers.
-    pub data: Arc<DataNodeRole>,
+    pub data: Option<Arc<DataNodeRole>>,
     /// What is served.
-    pub query: Arc<QueryNodeRole>,
+    pub query: Option<Arc<QueryNodeRole>>,
 }
 
 /// Renders metrics. Before the roles are there it has only what was counted.
@@ -94,7 +95,7 @@ impl<const N: usize> Values<N> {
 async fn sample(metrics: &Metrics, roles: &Roles) {
     // What nodes of this process hold is known whoever leads.
     of_logs(metrics, roles);
-    let figures = match roles.seat.present() {
+    let figures = match roles.root.present() {
         Some(leading) => leading.figures().await,
         // What was set at the scrape before would look like now.
         None => Figures::default(),
@@ -190,9 +191,11 @@ fn of_logs(metrics: &Metrics, roles: &Roles) {
     applied.set(metrics, &LOG_APPLIED);
     unflushed.set(metrics, &UNFLUSHED);
     let mut end = Values::default();
-    for (channel, number) in roles.data.acknowledged() {
+    for (channel, number) in roles.data.iter().flat_map(|data| data.acknowledged()) {
         end.add([channel.as_str()], number as f64);
     }
     end.set(metrics, &LOG_END);
-    metrics.family(&milvus::QUERYNODE_COLLECTION_NUM).with([metrics.node()]).set(roles.query.served().len() as f64);
+    if let Some(query) = &roles.query {
+        metrics.family(&milvus::QUERYNODE_COLLECTION_NUM).with([metrics.node()]).set(query.served().len() as f64);
+    }
 }

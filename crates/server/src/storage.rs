@@ -11,7 +11,6 @@ mod loss;
 mod options;
 mod reach;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use base::World;
@@ -82,15 +81,15 @@ enum OpenedMeta {
 /// Metadata is small; what is read often is in the catalog's own view.
 const META_CACHE_BYTES: usize = 4 << 20;
 
-/// Opens what a standalone process uses; `health` says what is waited for meanwhile.
+/// Opens what a process of such a deployment uses; `health` says what is waited for meanwhile.
 ///
 /// # Errors
 /// Names what can't be opened, and what to do. What can't be reached is waited for.
-pub async fn open(world: &World, config: &Config, data: Option<&Path>, health: &Health) -> Result<Opened> {
-    let backends = Backends::choose(config, Deployment { standalone: true, data }).map_err(|error| Error::invalid(error.to_string()))?;
+pub async fn open(world: &World, config: &Config, deployment: Deployment<'_>, health: &Health) -> Result<Opened> {
+    let backends = Backends::choose(config, deployment).map_err(|error| Error::invalid(error.to_string()))?;
     tracing::info!(meta = backends.meta_reason(), log = backends.log_reason(), objects = backends.objects_reason(), "storage");
     loss::refuse_without_metadata(world, &backends).await?;
-    beside::name_local(world, config, data).await;
+    beside::name_local(world, config, deployment.data).await;
     let reach = Reach { world, health };
     let meta = open_meta(world, config, &backends.meta).await?;
     let ((), log, store) = tokio::try_join!(

@@ -1,6 +1,6 @@
 //! How roles are made from storage and settings: the same for one process that runs all of them, for a cluster's processes, and for simulations.
 //!
-//! Not here: ports, the order of a start ([`crate::standalone`]), and what storage is ([`crate::storage`]).
+//! Not here: ports, the order of a start ([`crate::process`]), and what storage is ([`crate::storage`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,15 @@ use std::time::Duration;
 use base::World;
 use base::config::{Config, DeployMode};
 use base::task::Task;
-use coord::context::{Context, Parts, Settings};
-use coord::reconcile::Coordinators;
-use coord::seat::Seat;
-use meta::catalog::Catalog;
+use coord::data::Data;
+use coord::index::Index;
+use coord::leaders::Leaders;
+use coord::query::Query;
+use coord::root::Root;
+use coord::seat::{Coordinator, Seat, Term};
+use coord::shared::{self, Settings, Shared};
 use meta::election::{Candidate, Leadership, campaign};
-use meta::sequence::{IdAllocator, TimestampAllocator};
-use meta::store::MetaError;
+use meta::store::{Meta, MetaError};
 use node::channels::Channels;
 use node::data::{DataNodeRole, Limits};
 use node::follow::{self, Followers};
@@ -24,6 +26,7 @@ use node::planted::Planted;
 use node::proxy::Roles;
 use node::query::QueryNodeRole;
 use node::refresh::Refresher;
+use role::data::DataNode;
 use role::net::Served;
 use role::peers::Peers;
 use store::segment_file::PageCache;
@@ -31,12 +34,9 @@ use tokio_util::sync::CancellationToken;
 use types::id::NodeId;
 use types::{Error, Result};
 
+use crate::roles::{Role, RoleSet};
 use crate::storage::Storage;
 
-/// Ids that are drawn from meta at once.
-const ID_BATCH: u32 = 100_000;
-/// How far timestamps are given without a word to meta.
-const TIMESTAMP_WINDOW: Duration = Duration::from_secs(3);
 /// How long an office stays taken when its leader vanishes.
 const OFFICE_TTL: Duration = Duration::from_secs(2);
 /// Between two looks of a data node at what is due.
@@ -44,16 +44,75 @@ const UPKEEP_PAUSE: Duration = Duration::from_millis(200);
 /// Decoded pages of texts.
 const PAGE_CACHE_BYTES: u64 = 64 << 20;
 
-/// The workers of a process: they share channels, and so growing rows.
+/// The workers of a process, those that it runs: they share channels, and so growing rows.
 pub struct Workers {
     /// Sequences and flushes.
-    pub data: Arc<DataNodeRole>,
+    pub data: Option<Arc<DataNodeRole>>,
     /// Answers reads.
-    pub query: Arc<QueryNodeRole>,
+    pub query: Option<Arc<QueryNodeRole>>,
     /// Builds.
-    pub index: Arc<IndexNodeRole>,
+    pub index: Option<Arc<IndexNodeRole>>,
     /// What they share.
     pub channels: Arc<Channels>,
+}
+
+/// How a process knows the others, and what its coordinators share.
+#[derive(Clone)]
+pub struct Links {
+    /// Nodes by address.
+    pub peers: Arc<Peers>,
+    /// Coordinators, wherever they are.
+    pub leaders: Arc<Leaders>,
+    /// Of this process's coordinators.
+    pub shared: Arc<Shared>,
+}
+
+impl Links {
+    /// Knows nobody yet but follows the leaders' keys in meta.
+    pub fn new(world: &World, config: &Config, storage: &Storage) -> Self {
+        Self::with_peers(world, config, storage, Arc::new(Peers::new(world)))
+    }
+
+    /// [`Self::new`] over a network of a simulation.
+    pub fn with_peers(world: &World, config: &Config, storage: &Storage, peers: Arc<Peers>) -> Self {
+        let leaders = Leaders::new(world, peers.clone());
+        leaders.follow(&storage.meta);
+        let shared = Shared::new(shared::Parts {
+            world: world.clone(),
+            meta: storage.meta.clone(),
+            store: storage.store.clone(),
+            peers: peers.clone(),
+            data: leaders.clone(),
+            settings: coordinator_settings(config, storage.embedded),
+        });
+        Self { peers, leaders, shared }
+    }
+
+    /// The coordinators as nodes and proxies call them.
+    pub fn roles(&self) -> Roles {
+        let leaders = &self.leaders;
+        Roles { root: leaders.clone(), data: leaders.clone(), query: leaders.clone(), index: leaders.clone() }
+    }
+}
+
+/// Where the coordinators of a process sit: vacant where it doesn't run or lead one.
+#[derive(Clone)]
+pub struct Seats {
+    /// rootcoord.
+    pub root: Arc<Seat<Root>>,
+    /// datacoord.
+    pub data: Arc<Seat<Data>>,
+    /// querycoord.
+    pub query: Arc<Seat<Query>>,
+    /// indexcoord.
+    pub index: Arc<Seat<Index>>,
+}
+
+impl Seats {
+    /// Nobody leads yet.
+    pub fn vacant() -> Self {
+        Self { root: Seat::vacant(), data: Seat::vacant(), query: Seat::vacant(), index: Seat::vacant() }
+    }
 }
 
 /// What a process stands for election with.
@@ -61,54 +120,39 @@ pub struct Workers {
 pub struct Candidacy {
     /// The world.
     pub world: World,
-    /// The settings.
-    pub config: Config,
-    /// What is kept.
-    pub storage: Storage,
-    /// Where the coordinators are reached; empty for this process alone.
-    pub address: String,
-    /// How they reach nodes.
-    pub peers: Arc<Peers>,
+    /// Where offices are.
+    pub meta: Arc<dyn Meta>,
+    /// What its coordinators share.
+    pub shared: Arc<Shared>,
 }
 
 impl Candidacy {
-    /// Waits until this process leads, then has all coordinators over its storage. Their loops aren't started, and nobody is a member yet.
+    /// Waits until this process leads an office, then has its coordinator, reached by others at `address`. What that does by itself isn't started.
     ///
     /// # Errors
     /// Meta can't be reached or read.
-    pub async fn lead(&self) -> Result<(Leadership, Coordinators)> {
-        let Self { world, config, storage, address, peers } = self;
-        let candidate = Candidate { office: "coordinators".to_owned(), address: address.clone(), ttl: OFFICE_TTL };
-        let leadership = campaign(world, &storage.meta, &candidate).await.map_err(meta_failed)?;
-        let coordinators = Coordinators::new(context(world, config, storage, &leadership, peers).await?);
-        Ok((leadership, coordinators))
+    pub async fn lead<C: Coordinator>(&self, address: &str) -> Result<Term<C>> {
+        let candidate = Candidate { office: C::OFFICE.name().to_owned(), address: address.to_owned(), ttl: OFFICE_TTL };
+        let leadership = campaign(&self.world, &self.meta, &candidate).await.map_err(meta_failed)?;
+        let context = self.shared.begin(leadership.fence(), leadership.term()).await?;
+        Ok(Term { leadership, coordinator: C::begin(context) })
     }
 
-    /// Keeps `seat` filled from the `first` term on: after each term that is lost this process stands again, until `stop`.
-    pub fn hold(self, seat: &Arc<Seat>, first: Leadership, stop: CancellationToken) -> Task<()> {
-        let tasks = self.world.tasks.clone();
-        let world = self.world.clone();
+    /// Keeps a seat filled, from a `first` term on if there is one: after each term that is lost this process stands again, until `stop`.
+    pub fn hold<C: Coordinator>(
+        &self,
+        seat: &Arc<Seat<C>>,
+        address: &str,
+        first: Option<Leadership>,
+        stop: &CancellationToken,
+    ) -> Task<()> {
+        let (own, address) = (self.clone(), address.to_owned());
         let begin = move || {
-            let candidacy = self.clone();
-            async move { candidacy.lead().await }
+            let (own, address) = (own.clone(), address.clone());
+            async move { own.lead(&address).await }
         };
-        tasks.spawn(seat.clone().hold(world, first, stop, begin))
+        self.world.tasks.spawn(seat.clone().hold(self.world.clone(), first, stop.clone(), begin))
     }
-}
-
-async fn context(world: &World, config: &Config, storage: &Storage, leadership: &Leadership, peers: &Arc<Peers>) -> Result<Context> {
-    let fence = leadership.fence();
-    let parts = Parts {
-        world: world.clone(),
-        catalog: Catalog::new(storage.meta.clone(), world.clock.clone()),
-        ids: Arc::new(IdAllocator::new(storage.meta.clone(), ID_BATCH)),
-        timestamps: Arc::new(TimestampAllocator::new(storage.meta.clone(), world.clock.clone(), fence.clone(), TIMESTAMP_WINDOW)),
-        fence,
-        store: storage.store.clone(),
-        peers: peers.clone(),
-        settings: coordinator_settings(config, storage.embedded),
-    };
-    Context::start(parts).await
 }
 
 /// What the settings say of coordinators.
@@ -137,14 +181,27 @@ pub fn flush_limits(config: &Config, alone: bool) -> Limits {
     }
 }
 
-/// Starts the workers of a process over its storage; `roles` are the coordinators, wherever they are.
-pub fn workers(world: &World, config: &Config, storage: &Storage, roles: &Roles, peers: &Arc<Peers>) -> Workers {
-    workers_with(world, config, (storage, Planted::default()), roles, peers)
+/// What workers are started with.
+pub struct WorkerParts<'a> {
+    /// The world.
+    pub world: &'a World,
+    /// The settings.
+    pub config: &'a Config,
+    /// What is kept.
+    pub storage: &'a Storage,
+    /// How the others are reached.
+    pub links: &'a Links,
+    /// Which of them are started.
+    pub run: &'a RoleSet,
+    /// Bugs of simulations.
+    #[doc(hidden)]
+    pub planted: Planted,
 }
 
-/// [`workers`] with bugs of simulations.
-#[doc(hidden)]
-pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storage, Planted), roles: &Roles, peers: &Arc<Peers>) -> Workers {
+/// Starts the workers of a process over its storage.
+pub fn workers(parts: WorkerParts<'_>) -> Workers {
+    let WorkerParts { world, config, storage, links, run, planted } = parts;
+    let (roles, peers) = (links.roles(), &links.peers);
     let channels = Arc::new(Channels::default());
     let opener = Opener::new(storage.source(), PageCache::new(PAGE_CACHE_BYTES));
     let refresher = Refresher::start(world, roles.data.clone(), opener.clone(), channels.clone());
@@ -158,51 +215,60 @@ pub fn workers_with(world: &World, config: &Config, (storage, planted): (&Storag
         store: storage.store.clone(),
         planted,
     });
-    let data = DataNodeRole::start(node::data::Parts {
-        world: world.clone(),
-        log: storage.log.clone(),
-        coordinator: roles.data.clone(),
-        root: roles.root.clone(),
-        channels: channels.clone(),
-        opener: opener.clone(),
-        refresher: refresher.clone(),
-        followers: followers.clone(),
-        planted,
-        limits: flush_limits(config, storage.embedded),
+    let data = run.has(Role::DataNode).then(|| {
+        DataNodeRole::start(node::data::Parts {
+            world: world.clone(),
+            log: storage.log.clone(),
+            coordinator: roles.data.clone(),
+            root: roles.root.clone(),
+            channels: channels.clone(),
+            opener: opener.clone(),
+            refresher: refresher.clone(),
+            followers: followers.clone(),
+            planted,
+            limits: flush_limits(config, storage.embedded),
+        })
     });
-    let query = QueryNodeRole::new(node::query::Parts {
-        world: world.clone(),
-        channels: channels.clone(),
-        refresher,
-        followers,
-        coordinator: roles.data.clone(),
-        peers: peers.clone(),
-        own: Some(data.clone()),
-        planted,
+    let own = data.clone().map(|data| -> Arc<dyn DataNode> { data });
+    let query = run.has(Role::QueryNode).then(|| {
+        Arc::new(QueryNodeRole::new(node::query::Parts {
+            world: world.clone(),
+            channels: channels.clone(),
+            refresher,
+            followers,
+            coordinator: roles.data.clone(),
+            peers: peers.clone(),
+            own,
+            planted,
+        }))
     });
     // Builds have threads of their own, so that searches don't wait behind them.
-    let pool = world.cpu.beside("build");
-    Workers { data, query: Arc::new(query), index: Arc::new(IndexNodeRole::new(world, opener, pool)), channels }
+    let index = run.has(Role::IndexNode).then(|| Arc::new(IndexNodeRole::new(world, opener, world.cpu.beside("build"))));
+    Workers { data, query, index, channels }
 }
 
-/// All roles but the proxy, for calls from others.
-pub fn served(seat: &Arc<Seat>, nodes: &Workers) -> Served {
+/// A process's roles for calls from others; its proxy comes later.
+pub fn served(run: &RoleSet, seats: &Seats, workers: &Workers) -> Served {
+    fn with<T: ?Sized>(run: &RoleSet, role: Role, seat: Arc<T>) -> Option<Arc<T>> {
+        run.has(role).then_some(seat)
+    }
     Served {
-        root: Some(seat.clone()),
-        data: Some(seat.clone()),
-        query: Some(seat.clone()),
-        index: Some(seat.clone()),
-        data_node: Some(nodes.data.clone()),
-        query_node: Some(nodes.query.clone()),
-        index_node: Some(nodes.index.clone()),
+        root: with(run, Role::RootCoord, seats.root.clone()),
+        data: with(run, Role::DataCoord, seats.data.clone()),
+        query: with(run, Role::QueryCoord, seats.query.clone()),
+        index: with(run, Role::IndexCoord, seats.index.clone()),
+        data_node: workers.data.clone().map(|data| data as _),
+        query_node: workers.query.clone().map(|query| query as _),
+        index_node: workers.index.clone().map(|index| index as _),
         proxy: None,
     }
 }
 
-/// What the settings say of a proxy that coordinators reach at `address`.
-pub fn proxy_config(config: &Config, node: NodeId, address: &str) -> node::proxy::Config {
+/// What the settings say of a proxy that coordinators reach at `address`, in a process with these roles.
+pub fn proxy_config(config: &Config, run: &RoleSet, node: NodeId, address: &str) -> node::proxy::Config {
+    let is = if run.is_all() { DeployMode::Standalone } else { DeployMode::Distributed };
+    let deploy_mode = config.elanus.deploy_mode.unwrap_or(is);
     let (proxy, limits) = (&config.proxy, &config.quota.limits);
-    let mode = config.elanus.deploy_mode.unwrap_or(DeployMode::Standalone);
     node::proxy::Config {
         limits: node::proxy::limits::Limits {
             name_bytes: proxy.max_name_length as usize,
@@ -224,9 +290,9 @@ pub fn proxy_config(config: &Config, node: NodeId, address: &str) -> node::proxy
         address: address.to_owned(),
         version: config.elanus.build_tag.clone(),
         build_time: config.elanus.build_time.clone(),
+        deploy_mode: deploy_mode.name().to_owned(),
         default_partition: config.common.default_partition_name.clone(),
         graceful_time: config.common.graceful_time,
-        deploy_mode: mode.name().to_owned(),
         ..node::proxy::Config::default()
     }
 }

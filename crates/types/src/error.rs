@@ -95,6 +95,8 @@ codes! {
     DATABASE_NAME = 802, 1, "invalid database name";
     /// No such node.
     NODE_NOT_FOUND = 901, 1, "node not found";
+    /// The process that was asked doesn't lead: nothing was done.
+    NODE_NOT_MATCH = 904, 50, "node not match";
     /// No such key in meta.
     KEY_NOT_FOUND = 1000, 1, "key not found";
     /// A read or write of a disk, a broker or an object failed.

@@ -9,7 +9,8 @@ use role::Call;
 use types::id::{ChannelName, NodeId};
 use types::{Error, Result};
 
-use crate::context::{Context, Member};
+use crate::context::Context;
+use crate::members::Member;
 use crate::view::meta_error;
 
 /// The node for each channel that needs another one: channels of live nodes stay, the others go to whoever has the fewest.

@@ -18,16 +18,19 @@ use types::{Code, Error, Result};
 use super::{edit, garbage};
 use crate::context::Context;
 
-/// Reads a shard's current manifest from the store.
+/// A shard's current manifest.
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`; damage of the shard's document or of the object, by name.
-pub(crate) async fn read(context: &Context, shard: ShardId) -> Result<Manifest> {
+pub(crate) async fn current(context: &Context, shard: ShardId) -> Result<Arc<Manifest>> {
     let (found, schema) = find(context, shard)?;
-    match &found.value.manifest {
-        None => Ok(start(shard, schema?, found.value.start)),
-        Some(pointer) => fetch(context, pointer).await,
+    let Some(pointer) = &found.value.manifest else { return Ok(Arc::new(start(shard, schema?, found.value.start))) };
+    if let Some(cached) = context.manifests.get(shard, pointer.version) {
+        return Ok(cached);
     }
+    let manifest = Arc::new(fetch(context, pointer).await?);
+    context.manifests.keep(manifest.clone());
+    Ok(manifest)
 }
 
 async fn fetch(context: &Context, pointer: &model::ManifestPointer) -> Result<Manifest> {
@@ -61,16 +64,36 @@ fn find(context: &Context, shard: ShardId) -> Result<(Versioned<model::Shard>, R
 /// Decoded manifests that are kept; one is read again when it is needed after that.
 const CACHED_MAX: usize = 4_096;
 
+/// Decoded manifests of a process, for all of its coordinators.
+#[derive(Default)]
+pub(crate) struct Cache {
+    decoded: Mutex<BTreeMap<ShardId, Arc<Manifest>>>,
+}
+
+impl Cache {
+    fn get(&self, shard: ShardId, version: u64) -> Option<Arc<Manifest>> {
+        self.decoded.lock().get(&shard).filter(|manifest| manifest.version == version).cloned()
+    }
+
+    fn keep(&self, manifest: Arc<Manifest>) {
+        let mut decoded = self.decoded.lock();
+        if decoded.len() >= CACHED_MAX {
+            decoded.clear();
+        }
+        decoded.insert(manifest.shard, manifest);
+    }
+}
+
+/// Moves manifests.
 pub(super) struct Manifests {
     context: Context,
-    cached: Mutex<BTreeMap<ShardId, Arc<Manifest>>>,
     /// A turn for each shard that is being edited.
     turns: Mutex<BTreeMap<ShardId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Manifests {
     pub fn new(context: Context) -> Self {
-        Self { context, cached: Mutex::default(), turns: Mutex::default() }
+        Self { context, turns: Mutex::default() }
     }
 
     /// Where the current manifest is.
@@ -80,18 +103,6 @@ impl Manifests {
             None => CurrentManifest::Start(Box::new(start(shard, schema?, found.value.start))),
             Some(pointer) => CurrentManifest::Object(to_role(pointer)),
         })
-    }
-
-    /// The current manifest.
-    pub async fn current(&self, shard: ShardId) -> Result<Arc<Manifest>> {
-        let (found, schema) = find(&self.context, shard)?;
-        let Some(pointer) = &found.value.manifest else { return Ok(Arc::new(start(shard, schema?, found.value.start))) };
-        if let Some(cached) = self.cached.lock().get(&shard).filter(|cached| cached.version == pointer.version) {
-            return Ok(cached.clone());
-        }
-        let manifest = Arc::new(fetch(&self.context, pointer).await?);
-        self.keep(manifest.clone());
-        Ok(manifest)
     }
 
     /// Applies an edit to the current manifest and moves the pointer.
@@ -110,7 +121,7 @@ impl Manifests {
     }
 
     async fn edit_alone(&self, shard: ShardId, edit: &ManifestEdit) -> Result<CurrentManifest> {
-        let current = self.current(shard).await?;
+        let current = current(&self.context, shard).await?;
         let (found, _) = find(&self.context, shard)?;
         if found.value.version() != current.version {
             return Err(Error::new(
@@ -133,16 +144,8 @@ impl Manifests {
         let tombstones = garbage::of_shard(&self.context, shard, manifest.version, unneeded).await?;
         let change = self.context.change().move_manifest(&found, pointer.clone(), &tombstones);
         self.context.commit(change).await?;
-        self.keep(Arc::new(manifest));
+        self.context.manifests.keep(Arc::new(manifest));
         Ok(CurrentManifest::Object(to_role(&pointer)))
-    }
-
-    fn keep(&self, manifest: Arc<Manifest>) {
-        let mut cached = self.cached.lock();
-        if cached.len() >= CACHED_MAX {
-            cached.clear();
-        }
-        cached.insert(manifest.shard, manifest);
     }
 }
 

@@ -22,6 +22,8 @@ use types::time::Timestamp;
 use types::{Code, Error, Result};
 
 use crate::context::Context;
+use crate::reconcile::{ROUND_MAX, rounds};
+use crate::seat::{Coordinator, Office};
 use manifests::Manifests;
 
 /// The coordinator of shards.
@@ -31,12 +33,27 @@ pub struct Data {
     told: Mutex<assign::Told>,
 }
 
-impl Data {
-    /// A coordinator over `context`.
-    pub fn new(context: Context) -> Self {
-        Self { manifests: Manifests::new(context.clone()), context, told: Mutex::default() }
+impl Coordinator for Data {
+    const OFFICE: Office = Office::Data;
+
+    fn begin(context: Context) -> Arc<Self> {
+        Arc::new(Self { manifests: Manifests::new(context.clone()), context, told: Mutex::default() })
     }
 
+    fn run(self: &Arc<Self>) {
+        rounds(self, "channels", |data| async move {
+            let call = Call::within(&data.context.world, ROUND_MAX, "assign");
+            data.assign_channels(&call).await
+        });
+        rounds(self, "garbage", |data| async move { data.collect_garbage().await });
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl Data {
     /// Gives channels without a live sequencer to one; those that have one stay.
     ///
     /// # Errors
@@ -60,7 +77,7 @@ impl Data {
     pub async fn sweep_orphans(&self) -> Result<()> {
         let (mut live, mut unknown) = (Vec::new(), BTreeSet::new());
         for shard in self.all_shards() {
-            match self.manifests.current(shard).await {
+            match manifests::current(&self.context, shard).await {
                 Ok(manifest) => live.push(manifest),
                 Err(error) => {
                     tracing::error!(%shard, %error, "a manifest can't be read: the shard isn't served, and none of its files is deleted");
@@ -69,11 +86,6 @@ impl Data {
             }
         }
         garbage::sweep_orphans(&self.context, &live, &unknown).await
-    }
-
-    /// The manifest of a shard, for other coordinators of this process.
-    pub(crate) async fn current(&self, shard: ShardId) -> Result<Arc<Manifest>> {
-        self.manifests.current(shard).await
     }
 
     fn all_shards(&self) -> Vec<ShardId> {
@@ -89,11 +101,7 @@ impl Data {
 
     async fn manifests_of(&self, collection: CollectionId) -> Result<Vec<Arc<Manifest>>> {
         let shards = self.collection_shards(collection)?;
-        try_join_all(shards.iter().map(|(shard, _)| self.manifests.current(*shard))).await
-    }
-
-    fn sequencer(&self, channel: &ChannelName) -> Result<Arc<dyn DataNode>> {
-        self.context.sequencer(channel)
+        try_join_all(shards.iter().map(|(shard, _)| manifests::current(&self.context, *shard))).await
     }
 
     /// Without it a channel would be read from its beginning, which is cut off.
@@ -159,7 +167,8 @@ impl DataCoord for Data {
 
     async fn flush(&self, call: &Call, collection: CollectionId) -> Result<FlushStarted> {
         let shards = self.collection_shards(collection)?;
-        let flushed = shards.iter().map(|(shard, channel)| async move { self.sequencer(channel)?.flush(call, *shard).await });
+        let flush = |shard| move |node: Arc<dyn DataNode>| async move { node.flush(call, shard).await };
+        let flushed = shards.iter().map(|(shard, channel)| self.context.at_sequencer(call, channel, flush(*shard)));
         // A flush that is under way isn't given up because another one failed.
         let clocks: Vec<Timestamp> = join_all(flushed).await.into_iter().collect::<Result<_>>()?;
         let manifests = self.manifests_of(collection).await?;
@@ -189,8 +198,9 @@ impl DataCoord for Data {
         let mut rows = BTreeMap::new();
         for (shard, channel) in self.collection_shards(collection)? {
             // Growing rows first: those that are flushed in between are counted twice rather than not at all, and the next call is right.
-            let growing = self.sequencer(&channel)?.growing_rows(call, shard).await?;
-            let manifest = self.manifests.current(shard).await?;
+            let ask = |node: Arc<dyn DataNode>| async move { node.growing_rows(call, shard).await };
+            let growing = self.context.at_sequencer(call, &channel, ask).await?;
+            let manifest = manifests::current(&self.context, shard).await?;
             let sealed =
                 manifest.segments.iter().flat_map(|segment| segment.partitions.iter().map(|part| (part.partition, u64::from(part.rows))));
             for (partition, count) in sealed.chain(growing) {

@@ -15,15 +15,19 @@ use meta::catalog::document::Versioned;
 use meta::catalog::model::Indexes;
 use parking_lot::Mutex;
 use role::Call;
-use role::data::{DataCoord, ManifestEdit};
+use role::data::ManifestEdit;
 use role::index::{BuildTask, CreateIndex, IndexCoord, IndexStatus};
 use store::manifest::Manifest;
 use types::id::{CollectionId, IndexId, NodeId, SegmentId};
 use types::index_params::IndexDefinition;
+use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::context::{Context, Member};
-use crate::data::Data;
+use crate::context::Context;
+use crate::data::manifests;
+use crate::members::Member;
+use crate::reconcile::rounds;
+use crate::seat::{Coordinator, Office};
 use crate::view::collection as found;
 
 /// The longest build: a graph over a full segment on one slow core.
@@ -32,11 +36,26 @@ const BUILD_MAX: Duration = Duration::from_secs(4 * 60 * 60);
 /// The coordinator of indexes.
 pub struct Index {
     context: Context,
-    data: Arc<Data>,
     /// Why the last build of an index failed.
     failures: Mutex<BTreeMap<IndexId, String>>,
     /// Builds under way on each node.
     building: Mutex<BTreeMap<NodeId, usize>>,
+}
+
+impl Coordinator for Index {
+    const OFFICE: Office = Office::Index;
+
+    fn begin(context: Context) -> Arc<Self> {
+        Arc::new(Self { context, failures: Mutex::default(), building: Mutex::default() })
+    }
+
+    fn run(self: &Arc<Self>) {
+        rounds(self, "building", |index| async move { index.build_missing().await.map(drop) });
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
 }
 
 /// One build that is to be done.
@@ -47,11 +66,6 @@ struct Build {
 }
 
 impl Index {
-    /// A coordinator over `context`; manifests are read and edited through `data`.
-    pub fn new(context: Context, data: Arc<Data>) -> Self {
-        Self { context, data, failures: Mutex::default(), building: Mutex::default() }
-    }
-
     /// Builds what is missing, one build at a time on each index node; returns how many were built.
     ///
     /// # Errors
@@ -128,7 +142,7 @@ impl Index {
         let entry = manifest.segment(segment).expect("planned from this manifest").clone();
         let task = BuildTask { shard: manifest.shard, segment: entry, schema: manifest.schema.clone(), definition: definition.clone() };
         let file = self.context.peers.index_node(&member.address)?.build(&call, task).await?;
-        self.data.edit_manifest(&call, manifest.shard, ManifestEdit::AddIndex { segment, file }).await?;
+        self.context.data.edit_manifest(&call, manifest.shard, ManifestEdit::AddIndex { segment, file }).await?;
         self.failures.lock().remove(&definition.id);
         Ok(())
     }
@@ -138,7 +152,7 @@ impl Index {
         let built: BTreeSet<IndexId> = manifest.segments.iter().flat_map(|segment| segment.indexes.iter().map(|file| file.index)).collect();
         let call = Call::within(&self.context.world, Duration::from_secs(10), "index drop");
         for index in built.difference(&known) {
-            self.data.edit_manifest(&call, manifest.shard, ManifestEdit::RemoveIndex { index: *index }).await?;
+            self.context.data.edit_manifest(&call, manifest.shard, ManifestEdit::RemoveIndex { index: *index }).await?;
         }
         Ok(())
     }
@@ -154,7 +168,7 @@ impl Index {
         let shards: Vec<_> = self.context.view.read(|loaded| loaded.shards_of(collection).map(|shard| shard.value.id).collect());
         let mut manifests = Vec::with_capacity(shards.len());
         for shard in shards {
-            manifests.push(self.data.current(shard).await?);
+            manifests.push(manifests::current(&self.context, shard).await?);
         }
         Ok(manifests)
     }
@@ -175,8 +189,8 @@ fn known(loaded: &Loaded, collection: CollectionId) -> Result<Option<&Versioned<
 impl IndexCoord for Index {
     async fn create_index(&self, _call: &Call, request: CreateIndex) -> Result<()> {
         let CreateIndex { collection, definition } = request;
-        let begin = self.context.begin().await?;
-        let definition = IndexDefinition { id: IndexId(self.context.id().await?), created: begin.now, ..definition };
+        let created = Timestamp::from_millis(self.context.world.clock.wall_ms());
+        let definition = IndexDefinition { id: IndexId(self.context.id().await?), created, ..definition };
         let plan = |loaded: &Loaded| {
             let owner = found(loaded, collection)?;
             let old = known(loaded, collection)?;

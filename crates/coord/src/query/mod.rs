@@ -5,6 +5,7 @@
 mod plan;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use meta::catalog::Loaded;
@@ -14,10 +15,13 @@ use parking_lot::Mutex;
 use role::Call;
 use role::query::{Leader, LoadState, QueryCoord, ServeShard, Wanted};
 use types::id::{CollectionId, PartitionId, ShardId};
+use types::time::Timestamp;
 use types::{Code, Error, Result};
 
 use crate::context::Context;
-use crate::view::{collection as found, meta_error};
+use crate::reconcile::{ROUND_MAX, rounds};
+use crate::seat::{Coordinator, Office};
+use crate::view::collection as found;
 use plan::Served;
 
 /// The coordinator of serving.
@@ -29,12 +33,26 @@ pub struct Query {
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Query {
-    /// A coordinator over `context`.
-    pub fn new(context: Context) -> Self {
-        Self { context, served: Mutex::default(), turn: tokio::sync::Mutex::new(()) }
+impl Coordinator for Query {
+    const OFFICE: Office = Office::Query;
+
+    fn begin(context: Context) -> Arc<Self> {
+        Arc::new(Self { context, served: Mutex::default(), turn: tokio::sync::Mutex::new(()) })
     }
 
+    fn run(self: &Arc<Self>) {
+        rounds(self, "serving", |query| async move {
+            let call = Call::within(&query.context.world, ROUND_MAX, "reconcile");
+            query.reconcile(&call).await
+        });
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl Query {
     /// Brings what nodes serve to what is wanted.
     ///
     /// # Errors
@@ -134,7 +152,7 @@ fn left(old: &Versioned<model::Load>, owner: &model::Collection, gone: Option<&[
 #[async_trait]
 impl QueryCoord for Query {
     async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        let since = self.context.timestamps.next().await.map_err(meta_error)?;
+        let since = Timestamp::from_millis(self.context.world.clock.wall_ms());
         let plan = |loaded: &Loaded| {
             let owner = found(loaded, collection)?;
             if !owner.value.is_created() {

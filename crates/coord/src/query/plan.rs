@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use role::query::ServeShard;
 use types::id::ShardId;
 
-use crate::context::Member;
+use crate::members::Member;
 
 /// One thing to do.
 #[derive(Clone, PartialEq, Debug)]

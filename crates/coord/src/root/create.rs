@@ -147,7 +147,10 @@ pub async fn finish(context: &Context, call: &Call, id: CollectionId) -> Result<
     let partitions: Vec<PartitionId> = collection.value.partitions.iter().map(|partition| partition.id).collect();
     let placed = collection.value.shards().map(|(shard, channel)| {
         let control = Control::Create { schema: schema.clone(), partitions: partitions.clone() };
-        async move { context.sequencer(channel)?.control(call, channel, shard, control).await }
+        async move {
+            let control = &control;
+            context.at_sequencer(call, channel, |node| async move { node.control(call, channel, shard, control.clone()).await }).await
+        }
     });
     let placed = try_join_all(placed).await?;
     let starts: Vec<ShardStart> = placed

@@ -1,9 +1,12 @@
 //! Dropping collections and partitions: the name is free at once, the rows die with a record in each shard's log, the files go last.
 
+use std::sync::Arc;
+
 use futures::future::{join_all, try_join_all};
 use meta::catalog::document::Versioned;
 use meta::catalog::model::{Collection, CollectionState, Tombstone};
 use role::Call;
+use role::data::DataNode;
 use store::manifest::ShardState;
 use store::name::prefixes_of;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
@@ -26,7 +29,8 @@ pub async fn begin(context: &Context, collection: &Versioned<Collection>) -> Res
 pub async fn log(context: &Context, call: &Call, id: CollectionId) -> Result<()> {
     let collection = dropping(context, id)?;
     let placed = collection.value.shards().map(|(shard, channel)| async move {
-        let placed = context.sequencer(channel)?.control(call, channel, shard, Control::Drop).await;
+        let ask = |node: Arc<dyn DataNode>| async move { node.control(call, channel, shard, Control::Drop).await };
+        let placed = context.at_sequencer(call, channel, ask).await;
         // A shard that was never created has nothing to end.
         match placed {
             Err(error) if error.code() != Code::COLLECTION_NOT_FOUND => Err(error),
@@ -65,10 +69,10 @@ pub async fn sweep(context: &Context, call: &Call, id: CollectionId) -> Result<(
 
 /// Brings the end of a shard into its manifest. One whose manifest has it already was let go of by its node.
 async fn end_shard(context: &Context, call: &Call, shard: ShardId, channel: &ChannelName) -> Result<()> {
-    if manifests::read(context, shard).await?.state == ShardState::Dropped {
+    if manifests::current(context, shard).await?.state == ShardState::Dropped {
         return Ok(());
     }
-    context.sequencer(channel)?.flush(call, shard).await.map(drop)
+    context.at_sequencer(call, channel, |node| async move { node.flush(call, shard).await.map(drop) }).await
 }
 
 fn dropping(context: &Context, id: CollectionId) -> Result<Versioned<Collection>> {
@@ -86,7 +90,8 @@ pub async fn begin_partition(context: &Context, collection: &Versioned<Collectio
 pub async fn finish_partition(context: &Context, call: &Call, id: CollectionId, partition: PartitionId) -> Result<()> {
     let collection = dropping(context, id)?;
     let placed = collection.value.shards().map(|(shard, channel)| async move {
-        context.sequencer(channel)?.control(call, channel, shard, Control::DropPartition { partition }).await
+        let ask = |node: Arc<dyn DataNode>| async move { node.control(call, channel, shard, Control::DropPartition { partition }).await };
+        context.at_sequencer(call, channel, ask).await
     });
     try_join_all(placed).await?;
     let intent = context.view.read(|loaded| {

@@ -10,6 +10,7 @@ mod resume;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -18,7 +19,6 @@ use meta::catalog::document::Versioned;
 use meta::catalog::model;
 use meta::sequence::next_writer;
 use role::Call;
-use role::data::DataCoord;
 use role::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 use types::collection::Collection;
 use types::id::{CollectionId, DatabaseId, WriterId};
@@ -28,23 +28,44 @@ use types::{Code, Error, Result};
 
 use self::create::Known;
 use crate::context::Context;
+use crate::reconcile::{ROUND_MAX, rounds};
+use crate::seat::{Coordinator, Office};
 use crate::view::{collection as found, meta_error};
+
+/// How long a proxy that doesn't answer holds up a change: longer than its session lives.
+const INVALIDATE_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to answer.
+const INVALIDATE_ATTEMPT: Duration = Duration::from_secs(1);
+/// Before it is asked again.
+const INVALIDATE_RETRY: Duration = Duration::from_millis(100);
 
 /// The coordinator of names.
 pub struct Root {
     context: Context,
-    /// Knows which channels are taken up.
-    data: Arc<dyn DataCoord>,
     /// One change of definitions at a time: they are rare, and each plans from what the last one left.
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Root {
-    /// A coordinator over `context`. Call [`Self::resume`] once nodes are there.
-    pub fn new(context: Context, data: Arc<dyn DataCoord>) -> Self {
-        Self { context, data, turn: tokio::sync::Mutex::new(()) }
+impl Coordinator for Root {
+    const OFFICE: Office = Office::Root;
+
+    fn begin(context: Context) -> Arc<Self> {
+        Arc::new(Self { context, turn: tokio::sync::Mutex::new(()) })
     }
 
+    fn run(self: &Arc<Self>) {
+        rounds(self, "operations", |root| async move {
+            let call = Call::within(&root.context.world, ROUND_MAX, "resume");
+            root.resume(&call).await
+        });
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl Root {
     /// Goes on with every operation that meta says has begun.
     ///
     /// # Errors
@@ -114,12 +135,25 @@ impl Root {
     }
 }
 
-/// Tells every proxy that what it holds of a collection is stale.
+/// Has every proxy drop what it holds of a collection. One that doesn't answer is waited for until its session has ended: from then on it
+/// knows itself that it may be wrong.
 async fn invalidate(context: &Context, call: &Call, changed: &Changed) -> Result<()> {
     let proxies = context.members().proxies.clone();
-    let told = proxies.iter().map(|member| async {
-        let proxy = context.peers.proxy(&member.address)?;
-        proxy.invalidate(call, changed).await
+    let until = call.deadline.min(context.world.clock.now() + INVALIDATE_MAX);
+    let told = proxies.iter().map(|member| async move {
+        loop {
+            let attempt = Call { deadline: until.min(context.world.clock.now() + INVALIDATE_ATTEMPT), ..call.clone() };
+            let told = async { context.peers.proxy(&member.address)?.invalidate(&attempt, changed).await };
+            match attempt.bound("a proxy", told).await {
+                Err(error) if context.members().proxies.contains(member) && context.world.clock.now() < until => {
+                    tracing::debug!(proxy = %member.node, %error, "a proxy is told again of a change");
+                }
+                Err(error) if context.members().proxies.contains(member) => return Err(error),
+                // Told, or gone.
+                _ => return Ok(()),
+            }
+            context.world.clock.sleep(INVALIDATE_RETRY).await;
+        }
     });
     join_all(told).await.into_iter().collect()
 }
@@ -148,7 +182,7 @@ impl RootCoord for Root {
             Known::Same => return Ok(()),
             Known::Begun(collection) => collection,
             Known::Absent => {
-                let routes = self.data.routes(call).await?;
+                let routes = self.context.data.routes(call).await?;
                 let serving = routes.into_iter().filter(|route| route.confirmed).map(|route| route.channel).collect();
                 create::begin(&self.context, &serving, &database, request).await?
             }

@@ -39,7 +39,7 @@ async fn damaged<D: Document>(which: impl Fn(&types::collection::Collection) -> 
 
 struct Found {
     cluster: Cluster,
-    term: coord::reconcile::Coordinators,
+    term: crate::fixture::Leading,
     collection: types::collection::Collection,
 }
 
@@ -125,7 +125,7 @@ async fn a_damaged_checkpoint_is_no_absent_one() {
 async fn a_damaged_assignment_keeps_no_other_channel_from_being_assigned() {
     let found = damaged::<model::Assignment>(|collection| collection.channels[0].clone()).await;
     let (cluster, term) = (&found.cluster, &found.term);
-    term.context.set_members(crate::fixture::members(&[1]));
+    term.shared.set_members(crate::fixture::members(&[1]));
     is_named(term.data.assign_channels(&cluster.call()).await, "assignment");
     assert_eq!(cluster.nodes[1].calls(), ["assign t-elanus-dml_1"]);
 }

@@ -8,12 +8,15 @@ use base::World;
 use base::disk::simulated::SimulatedDisk;
 use base::fault::{FaultPlan, Rates};
 use bytes::Bytes;
-use coord::context::{Context, Member, Members, Parts, Settings};
-use coord::reconcile::Coordinators;
-use meta::catalog::Catalog;
+use coord::data::Data;
+use coord::index::Index;
+use coord::members::{Member, Members};
+use coord::query::Query;
+use coord::root::Root;
+use coord::seat::{Coordinator, Seat};
+use coord::shared::{Parts, Settings, Shared};
 use meta::memory::MemoryStore as MetaServer;
-use meta::sequence::{IdAllocator, TimestampAllocator};
-use meta::store::{Condition, Meta, Transaction};
+use meta::store::{Condition, Meta, Revision, Transaction};
 use role::Call;
 use role::data::DataCoord;
 use role::net::Served;
@@ -39,7 +42,7 @@ pub struct Cluster {
     pub settings: Settings,
     /// `n1` and `n2`: of every role.
     pub nodes: [Arc<Node>; 2],
-    peers: Arc<Peers>,
+    pub peers: Arc<Peers>,
     terms: std::cell::Cell<u32>,
 }
 
@@ -74,32 +77,43 @@ impl Cluster {
         Self { world, meta, objects, faults, settings, nodes, peers, terms: Default::default() }
     }
 
+    /// What the coordinators of one process share, and its datacoord's seat.
+    pub fn shared(&self, nodes: &[usize]) -> (Arc<Shared>, Arc<Seat<Data>>) {
+        let seat = Seat::vacant();
+        let shared = Shared::new(Parts {
+            world: self.world.clone(),
+            meta: self.meta.clone(),
+            store: Arc::new(FaultStore::new(self.objects.clone(), self.faults.clone())),
+            peers: self.peers.clone(),
+            data: seat.clone(),
+            settings: self.settings.clone(),
+        });
+        shared.set_members(members(nodes));
+        (shared, seat)
+    }
+
     /// A term of all coordinators, with the nodes given as members; their loops aren't started.
-    pub async fn lead(&self, nodes: &[usize]) -> Coordinators {
+    pub async fn lead(&self, nodes: &[usize]) -> Leading {
         let term = self.terms.replace(self.terms.get() + 1);
         let office = Bytes::from(format!("office/{term}"));
         let created = self.meta.commit(Transaction::new().put(office.clone(), "leader")).await.expect("meta is there");
         let fence = Condition::Created(office, created);
-        let timestamps = TimestampAllocator::new(self.meta.clone(), self.world.clock.clone(), fence.clone(), Duration::from_secs(3));
-        let parts = Parts {
-            world: self.world.clone(),
-            catalog: Catalog::new(self.meta.clone(), self.world.clock.clone()),
-            fence,
-            ids: Arc::new(IdAllocator::new(self.meta.clone(), 1_000)),
-            timestamps: Arc::new(timestamps),
-            store: Arc::new(FaultStore::new(self.objects.clone(), self.faults.clone())),
-            peers: self.peers.clone(),
-            settings: self.settings.clone(),
+        let (shared, seat) = self.shared(nodes);
+        let leading = Leading {
+            root: begin(&shared, &fence, created).await,
+            data: begin(&shared, &fence, created).await,
+            query: begin(&shared, &fence, created).await,
+            index: begin(&shared, &fence, created).await,
+            shared,
         };
-        let coordinators = Coordinators::new(Context::start(parts).await.expect("meta is there"));
-        coordinators.context.set_members(members(nodes));
-        let data: Arc<dyn DataCoord> = coordinators.data.clone();
+        seat.take(leading.data.clone());
+        let data: Arc<dyn DataCoord> = leading.data.clone();
         self.nodes.iter().for_each(|node| node.set_coordinator(&data));
-        coordinators
+        leading
     }
 
     /// A first term, with channels assigned to the first node.
-    pub async fn started(&self) -> Coordinators {
+    pub async fn started(&self) -> Leading {
         let coordinators = self.lead(&[0]).await;
         coordinators.data.assign_channels(&self.call()).await.expect("the node is there");
         coordinators
@@ -121,12 +135,12 @@ impl Cluster {
         self.meta.list(prefix.as_bytes()).await.expect("meta is there").entries.len()
     }
 
-    pub async fn create(&self, coordinators: &Coordinators, name: &str, shards: u16) -> Collection {
+    pub async fn create(&self, coordinators: &Leading, name: &str, shards: u16) -> Collection {
         coordinators.root.create_collection(&self.call(), request(name, shards)).await.expect("a plain definition");
         self.find(coordinators, name).await.expect("it was just made")
     }
 
-    pub async fn find(&self, coordinators: &Coordinators, name: &str) -> Result<Collection> {
+    pub async fn find(&self, coordinators: &Leading, name: &str) -> Result<Collection> {
         coordinators.root.collection(&self.call(), &by_name(name)).await
     }
 
@@ -138,6 +152,36 @@ impl Cluster {
             self.world.clock.sleep(Duration::from_millis(200)).await;
         }
         panic!("{what}: not within two minutes");
+    }
+}
+
+async fn begin<C: Coordinator>(shared: &Arc<Shared>, fence: &Condition, since: Revision) -> Arc<C> {
+    C::begin(shared.begin(fence.clone(), since).await.expect("meta is there"))
+}
+
+/// A term of all coordinators.
+pub struct Leading {
+    pub root: Arc<Root>,
+    pub data: Arc<Data>,
+    pub query: Arc<Query>,
+    pub index: Arc<Index>,
+    pub shared: Arc<Shared>,
+}
+
+impl Leading {
+    /// Starts what they do by themselves.
+    pub fn run(&self) {
+        self.root.run();
+        self.data.run();
+        self.query.run();
+        self.index.run();
+    }
+
+    /// It is over.
+    pub fn end(&self) {
+        for context in [self.root.context(), self.data.context(), self.query.context(), self.index.context()] {
+            context.end();
+        }
     }
 }
 

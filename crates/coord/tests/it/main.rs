@@ -3,6 +3,7 @@
 mod damage;
 mod fixture;
 mod nodes;
+mod offices;
 mod operations;
 mod placement;
 mod serving;

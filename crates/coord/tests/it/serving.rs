@@ -9,7 +9,7 @@ use types::time::Timestamp;
 
 use crate::fixture::Cluster;
 
-async fn partitions(cluster: &Cluster, term: &coord::reconcile::Coordinators, count: usize) -> (types::id::CollectionId, Vec<PartitionId>) {
+async fn partitions(cluster: &Cluster, term: &crate::fixture::Leading, count: usize) -> (types::id::CollectionId, Vec<PartitionId>) {
     let collection = cluster.create(term, "books", 1).await;
     for n in 0..count {
         term.root.create_partition(&cluster.call(), collection.id, &format!("p{n}")).await.expect("the name is free");

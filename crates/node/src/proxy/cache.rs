@@ -124,6 +124,14 @@ impl Cache {
         self.inner.lock().drop_all_of(collection);
     }
 
+    /// Drops every entry.
+    pub fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.generation += 1;
+        inner.fetches.clear();
+        inner.known.clear();
+    }
+
     fn fetch(&self, which: CollectionRef) -> Fetch {
         let root = self.root.clone();
         let call = Call::within(&self.world, FETCH_LIMIT, "definition");

@@ -237,6 +237,12 @@ impl Proxy {
         }))
     }
 
+    /// Drops everything that was read from coordinators: for a while nobody would have said that it changed.
+    pub fn forget_definitions(&self) {
+        self.cache.clear();
+        self.serving.clear();
+    }
+
     /// What an operator has decided by now.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.config.get()

@@ -90,6 +90,13 @@ impl Serving {
         }
     }
 
+    /// Forgets all.
+    pub fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.generation += 1;
+        inner.known.clear();
+    }
+
     /// Asks again next time.
     pub fn forget(&self, collection: CollectionId) {
         let mut inner = self.inner.lock();

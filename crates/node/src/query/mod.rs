@@ -1,6 +1,7 @@
 //! querynode: answers searches and queries of the shards that it serves.
 
 mod figures;
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::follow::Followers;
 use crate::planted::Planted;
 use crate::refresh::Refresher;
 use figures::{Figures, Latencies};
+use routes::Routes;
 
 /// What a query node is made of.
 pub struct Parts {
@@ -55,6 +57,7 @@ pub struct Parts {
 /// The query node of a process.
 pub struct QueryNodeRole {
     parts: Parts,
+    routes: Routes,
     served: RwLock<BTreeMap<ShardId, Arc<ServeShard>>>,
     figures: Figures,
 }
@@ -71,7 +74,8 @@ impl QueryNodeRole {
     /// A node that serves nothing yet.
     pub fn new(parts: Parts) -> Self {
         let figures = Figures::new(&parts.world.metrics);
-        Self { parts, served: RwLock::default(), figures }
+        let routes = Routes::new(&parts.world, parts.coordinator.clone(), parts.peers.clone());
+        Self { parts, routes, served: RwLock::default(), figures }
     }
 
     /// The collections of which shards are served here.
@@ -109,7 +113,9 @@ impl QueryNodeRole {
             ReadAt::Within(limit) if channel.is_level(clock.now(), limit) => {}
             ReadAt::Barrier | ReadAt::Within(_) => {
                 let asked = clock.now();
-                let end = self.sequencer(call, channel).await?.barrier(call, channel.name()).await?;
+                let name = channel.name();
+                let ask = |node: Arc<dyn DataNode>, call: Call| async move { node.barrier(&call, name).await };
+                let end = self.at_sequencer(call, channel, ask).await?;
                 // The only sequencer applies before it acknowledges, so all that it names is here already.
                 if channel.source() != Source::OnlySequencer {
                     channel.wait(call, "the end of the log", |progress| progress.number >= end.number).await?;
@@ -118,7 +124,9 @@ impl QueryNodeRole {
             }
             ReadAt::Snapshot(timestamp) => {
                 if channel.progress().borrow().clock < timestamp {
-                    self.sequencer(call, channel).await?.advance_clock(call, channel.name(), timestamp).await?;
+                    let name = channel.name();
+                    let ask = |node: Arc<dyn DataNode>, call: Call| async move { node.advance_clock(&call, name, timestamp).await };
+                    self.at_sequencer(call, channel, ask).await?;
                 }
                 channel.wait(call, "the snapshot's timestamp", |progress| progress.clock >= timestamp).await?;
             }
@@ -132,15 +140,15 @@ impl QueryNodeRole {
         Ok(versions.load_full())
     }
 
-    /// Who knows the end of a channel's log. A sequencer of this process proves itself by an append, so no other one has to be asked.
-    async fn sequencer(&self, call: &Call, channel: &Channel) -> Result<Arc<dyn DataNode>> {
+    /// Asks who knows the end of a channel's log. A sequencer of this process proves itself by an append, so no other one has to be asked.
+    async fn at_sequencer<T, F>(&self, call: &Call, channel: &Channel, ask: impl Fn(Arc<dyn DataNode>, Call) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         if let (Some(own), Source::OnlySequencer | Source::Sequencer) = (&self.parts.own, channel.source()) {
-            return Ok(own.clone());
+            return ask(own.clone(), call.clone()).await;
         }
-        let routes = self.parts.coordinator.routes(call).await?;
-        let route = routes.iter().find(|route| route.channel == *channel.name());
-        let route = route.ok_or_else(|| Error::about(Code::CHANNEL_NOT_AVAILABLE, &[("channel", channel.name())]))?;
-        self.parts.peers.data_node(&route.address)
+        self.routes.ask(call, channel.name(), ask).await
     }
 
     fn channel(&self, name: &ChannelName) -> Result<Arc<Channel>> {

@@ -158,15 +158,28 @@ impl Client {
 
     /// The number of rows.
     pub fn count(&mut self, name: &str) -> i64 {
+        self.counted(name).unwrap_or_else(|status| panic!("{status:?}"))
+    }
+
+    /// The number of rows, if it can be told now.
+    pub fn try_count(&mut self, name: &str) -> Option<i64> {
+        self.counted(name).ok()
+    }
+
+    fn counted(&mut self, name: &str) -> Result<i64, Status> {
         let answer = ask!(self.query(m::QueryRequest {
             collection_name: name.to_owned(),
             output_fields: vec!["count(*)".to_owned()],
             use_default_consistency: true,
             ..m::QueryRequest::default()
         }));
-        ok(answer.status);
+        if let Some(status) = answer.status.filter(|status| status.code != 0) {
+            return Err(status);
+        }
         match answer.fields_data.first().and_then(|field| field.field.clone()) {
-            Some(s::field_data::Field::Scalars(s::ScalarField { data: Some(s::scalar_field::Data::LongData(counts)) })) => counts.data[0],
+            Some(s::field_data::Field::Scalars(s::ScalarField { data: Some(s::scalar_field::Data::LongData(counts)) })) => {
+                Ok(counts.data[0])
+            }
             other => panic!("no count: {other:?}"),
         }
     }

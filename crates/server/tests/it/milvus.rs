@@ -166,9 +166,9 @@ fn wrong_settings_are_named() {
 }
 
 #[test]
-fn roles_that_it_does_not_run_are_refused() {
+fn roles_that_there_are_not_are_refused() {
     let image = Image::new("");
-    let (code, said) = image.start(&["run", "querynode"]).spawn().end();
+    let (code, said) = image.start(&["run", "cdc"]).spawn().end();
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("querynode") && said.contains("standalone"), "{said}");
+    assert!(said.contains("cdc") && said.contains("querynode") && said.contains("standalone"), "{said}");
 }

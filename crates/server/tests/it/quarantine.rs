@@ -9,20 +9,18 @@ use base::World;
 use base::config::Config;
 use base::disk::simulated::SimulatedDisk;
 use base::task::Tasks;
-use coord::context::{Member, Members};
-use coord::reconcile::Coordinators;
-use coord::seat::Seat;
+use coord::members::{Member, Members};
+use coord::seat::{Coordinator, Term};
 use meta::election::Leadership;
 use meta::memory::MemoryStore as MetaServer;
 use meta::sequence::next_node;
-use node::proxy::Roles;
 use role::Call;
 use role::data::{DataCoord, DataNode, Outcome, WriteAnswer, WriteRequest};
-use role::peers::Peers;
 use role::query::{QueryCoord, QueryNode, QueryRequest, ReadAt, Scope};
 use role::root::{CollectionRef, CreateCollection, RootCoord};
+use server::roles::RoleSet;
 use server::storage::Storage;
-use server::wiring::{self, Candidacy, Workers};
+use server::wiring::{self, Candidacy, Links, Seats, WorkerParts};
 use store::object::Store;
 use store::object::memory::MemoryStore;
 use types::batch::Batch;
@@ -46,9 +44,20 @@ struct Outside {
 struct Process {
     world: World,
     coordinators: Coordinators,
-    nodes: Workers,
+    nodes: Nodes,
     /// Held: an office that is given up fences its coordinators.
-    _leadership: Leadership,
+    _leadership: [Leadership; 4],
+}
+
+struct Coordinators {
+    root: Arc<coord::root::Root>,
+    data: Arc<coord::data::Data>,
+    query: Arc<coord::query::Query>,
+}
+
+struct Nodes {
+    data: Arc<node::data::DataNodeRole>,
+    query: Arc<node::query::QueryNodeRole>,
 }
 
 impl Outside {
@@ -71,32 +80,36 @@ impl Outside {
             cache: None,
             embedded: true,
         };
-        let peers = Arc::new(Peers::new(&world));
-        let (leadership, coordinators) = Candidacy {
-            world: world.clone(),
-            config: config.clone(),
-            storage: storage.clone(),
-            address: String::new(),
-            peers: peers.clone(),
-        }
-        .lead()
-        .await
-        .expect("meta is there");
-        let Coordinators { root, data, query, index, .. } = coordinators.clone();
-        let nodes = wiring::workers(&world, &config, &storage, &Roles { root, data, query, index }, &peers);
-        let seat = Seat::vacant();
-        seat.take(coordinators.clone());
-        peers.set_own(wiring::served(&seat, &nodes));
+        let links = Links::new(&world, &config, &storage);
+        let candidacy = Candidacy { world: world.clone(), meta: storage.meta.clone(), shared: links.shared.clone() };
+        let root: Term<coord::root::Root> = candidacy.lead("").await.expect("meta is there");
+        let data: Term<coord::data::Data> = candidacy.lead("").await.expect("meta is there");
+        let query: Term<coord::query::Query> = candidacy.lead("").await.expect("meta is there");
+        let index: Term<coord::index::Index> = candidacy.lead("").await.expect("meta is there");
+        let seats = Seats::vacant();
+        seats.root.take(root.coordinator.clone());
+        seats.data.take(data.coordinator.clone());
+        seats.query.take(query.coordinator.clone());
+        seats.index.take(index.coordinator.clone());
+        let run = RoleSet::all();
+        let parts =
+            WorkerParts { world: &world, config: &config, storage: &storage, links: &links, run: &run, planted: Default::default() };
+        let workers = wiring::workers(parts);
+        links.peers.set_own(wiring::served(&run, &seats, &workers));
         let node = next_node(&*storage.meta).await.expect("meta is there");
         let member = || vec![Member { node, address: String::new() }];
-        let members = Members { data_nodes: member(), query_nodes: member(), index_nodes: member(), proxies: Vec::new() };
-        coordinators.context.set_members(members);
-        let process = Process { world, coordinators, nodes, _leadership: leadership };
+        links.shared.set_members(Members { data_nodes: member(), query_nodes: member(), index_nodes: member(), proxies: Vec::new() });
+        let nodes = Nodes { data: workers.data.expect("it is run"), query: workers.query.expect("it is run") };
+        let coordinators = Coordinators { root: root.coordinator, data: data.coordinator, query: query.coordinator };
+        let _leadership = [root.leadership, data.leadership, query.leadership, index.leadership];
+        let process = Process { world, coordinators, nodes, _leadership };
         process.coordinators.data.assign_channels(&process.call()).await.expect("the channel can be taken up");
         process.nodes.data.ready(&process.call()).await.expect("the log can be read");
         // What can't be served is the test's subject.
         drop(process.coordinators.query.reconcile(&process.call()).await);
-        process.coordinators.run();
+        process.coordinators.root.run();
+        process.coordinators.data.run();
+        process.coordinators.query.run();
         process
     }
 

@@ -12,20 +12,22 @@ use base::World;
 use base::config::{Bytes, Config};
 use base::disk::simulated::{Flaws, SimulatedDisk};
 use base::fault::{FaultPlan, Rates};
-use coord::context::{Member, Members};
-use coord::seat::Seat;
+use coord::members::{Member, Members};
+use coord::shared::Shared;
 use meta::memory::MemoryStore as MetaStore;
 use meta::sequence::next_node;
 use node::channels::Channels;
 use node::planted::Planted;
-use node::proxy::{Proxy, Roles, Unobserved};
+use node::proxy::{Proxy, Unobserved};
 use parking_lot::Mutex;
 use role::Call;
 use role::peers::Peers;
-use server::internal::Internal;
+use server::admin::Health;
+use server::internal::{Internal, LateProxy};
 use server::process::{Process, Start};
+use server::roles::{Role, RoleSet};
 use server::storage::Storage;
-use server::wiring::{self, Candidacy, Workers};
+use server::wiring::{self, Candidacy, Links, Seats, WorkerParts, Workers};
 use store::object::memory::MemoryStore;
 use tokio_util::sync::CancellationToken;
 use types::Result;
@@ -98,7 +100,7 @@ struct Running {
     node: NodeId,
     meta: meta::memory::MemoryMeta,
     proxy: Option<Arc<Proxy>>,
-    seat: Option<Arc<Seat>>,
+    coordinators: Option<Arc<Shared>>,
     workers: Option<Workers>,
     process: Option<Process>,
 }
@@ -241,61 +243,55 @@ impl Cluster {
             world,
             config: &self.inner.config,
             storage: &storage,
+            run: &RoleSet::all(),
             internal: Internal::near(),
             observe: &|_| Arc::new(Unobserved),
-            coordinated: &|| {},
+            health: &Health::default(),
             planted: self.inner.bugs.planted,
         };
         let call = Call::within(world, START_MAX, name);
         // A task of the process, so that a kill during the start ends it.
         let process = call.bound("start", Process::start(start)).await?;
-        let proxy = Some(process.proxy.clone());
-        Ok(Running { world: world.clone(), node: NodeId(0), meta, proxy, seat: None, workers: None, process: Some(process) })
+        let proxy = process.proxy.clone();
+        Ok(Running { world: world.clone(), node: NodeId(0), meta, proxy, coordinators: None, workers: None, process: Some(process) })
     }
 
     async fn start_control(&self, world: &World) -> Result<Running> {
         let (meta, storage, node) = self.connect(0).await?;
-        let peers = self.peers(world, "c");
         let config = &self.inner.config;
-        let candidacy = Candidacy {
-            world: world.clone(),
-            config: config.clone(),
-            storage: storage.clone(),
-            address: "c".to_owned(),
-            peers: peers.clone(),
-        };
-        let (leadership, coordinators) = candidacy.lead().await?;
-        let seat = Seat::vacant();
-        seat.take(coordinators.clone());
-        let roles = Roles { root: seat.clone(), data: seat.clone(), query: seat.clone(), index: seat.clone() };
-        let workers = wiring::workers_with(world, config, (&storage, self.inner.bugs.planted), &roles, &peers);
-        let served = wiring::served(&seat, &workers);
-        peers.set_own(served.clone());
+        let links = Links::with_peers(world, config, &storage, self.peers(world, "c"));
+        let candidacy = Candidacy { world: world.clone(), meta: storage.meta.clone(), shared: links.shared.clone() };
+        let run = RoleSet::of(Role::COORDINATORS.into_iter().chain([Role::Proxy, Role::DataNode, Role::QueryNode, Role::IndexNode]));
+        let planted = self.inner.bugs.planted;
+        let workers = wiring::workers(WorkerParts { world, config, storage: &storage, links: &links, run: &run, planted });
+        let (seats, late, stop) = (Seats::vacant(), Arc::new(LateProxy::default()), CancellationToken::new());
+        let served = role::net::Served { proxy: Some(late.clone()), ..wiring::served(&run, &seats, &workers) };
+        links.peers.set_own(served.clone());
+        links.peers.set_near("c", served.clone());
         self.inner.network.attach("c", &world.tasks, served);
+        candidacy.hold(&seats.root, "c", None, &stop).detach();
+        candidacy.hold(&seats.data, "c", None, &stop).detach();
+        candidacy.hold(&seats.query, "c", None, &stop).detach();
+        candidacy.hold(&seats.index, "c", None, &stop).detach();
         let call = Call::within(world, START_MAX, "start");
-        let parts = node::proxy::Parts { world: world.clone(), roles, peers: peers.clone(), observe: Arc::new(Unobserved) };
-        let proxy = Proxy::start(parts, wiring::proxy_config(config, node, ""), &call).await?;
-        peers.set_own_proxy(proxy.clone());
-        coordinators.run();
-        candidacy.hold(&seat, leadership, CancellationToken::new()).detach();
-        Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), seat: Some(seat), workers: Some(workers), process: None })
+        let parts =
+            node::proxy::Parts { world: world.clone(), roles: links.roles(), peers: links.peers.clone(), observe: Arc::new(Unobserved) };
+        let proxy = Proxy::start(parts, wiring::proxy_config(config, &run, node, ""), &call).await?;
+        late.set(proxy.clone());
+        let coordinators = Some(links.shared);
+        Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), coordinators, workers: Some(workers), process: None })
     }
 
     async fn start_data(&self, world: &World, name: &'static str) -> Result<Running> {
         let number = if name == "d1" { 1 } else { 2 };
         let (meta, storage, node) = self.connect(number).await?;
-        let peers = self.peers(world, name);
-        let control = self.inner.network.remote(name, "c");
-        let roles = Roles { root: control.clone(), data: control.clone(), query: control.clone(), index: control };
-        let workers = wiring::workers_with(world, &self.inner.config, (&storage, self.inner.bugs.planted), &roles, &peers);
-        let served = role::net::Served {
-            data_node: Some(workers.data.clone()),
-            query_node: Some(workers.query.clone()),
-            index_node: Some(workers.index.clone()),
-            ..Default::default()
-        };
-        self.inner.network.attach(name, &world.tasks, served);
-        Ok(Running { world: world.clone(), node, meta, proxy: None, seat: None, workers: Some(workers), process: None })
+        let config = &self.inner.config;
+        let links = Links::with_peers(world, config, &storage, self.peers(world, name));
+        let run = RoleSet::of([Role::DataNode, Role::QueryNode, Role::IndexNode]);
+        let planted = self.inner.bugs.planted;
+        let workers = wiring::workers(WorkerParts { world, config, storage: &storage, links: &links, run: &run, planted });
+        self.inner.network.attach(name, &world.tasks, wiring::served(&run, &Seats::vacant(), &workers));
+        Ok(Running { world: world.clone(), node, meta, proxy: None, coordinators: None, workers: Some(workers), process: None })
     }
 
     async fn connect(&self, number: u64) -> Result<(meta::memory::MemoryMeta, Storage, NodeId)> {
@@ -324,13 +320,13 @@ impl Cluster {
             Some(process) => announced.insert(name, process.node),
             None => announced.remove(name),
         };
-        let Some(seat) = running.get("c").and_then(|control| control.seat.as_ref()) else { return };
+        let Some(shared) = running.get("c").and_then(|control| control.coordinators.as_ref()) else { return };
         let member = |name: &&'static str| {
             let address = if *name == "c" { String::new() } else { (*name).to_owned() };
             Some(Member { node: *announced.get(name)?, address })
         };
         let of = |names: &[&'static str]| names.iter().filter_map(member).collect::<Vec<_>>();
-        seat.set_members(Members {
+        shared.set_members(Members {
             data_nodes: of(&["d1", "d2"]),
             query_nodes: of(&["c", "d1", "d2"]),
             index_nodes: of(&["d1", "d2"]),

@@ -1,11 +1,11 @@
-//! The standalone server: ports, storage, then every role in this process ([`crate::process`]), then service.
+//! The server: ports, storage, then the roles of this process ([`crate::process`]), then service.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
-use base::config::{Config, Current, LiveConfig};
+use base::config::{Config, Current, Deployment, LiveConfig};
 use node::planted::Planted;
 use node::proxy::{Observe, Proxy};
 use proto::milvus::milvus_service_server::MilvusServiceServer;
@@ -19,11 +19,12 @@ use crate::oversize;
 use crate::port::Port;
 use crate::process::{Process, Start};
 use crate::reload::Reloading;
+use crate::roles::{Role, RoleSet};
 use crate::sample::{self, Sampler};
 use crate::storage::{self, Opened};
 
 /// A running server.
-pub struct Standalone {
+pub struct Server {
     world: World,
     process: Process,
     opened: Opened,
@@ -44,12 +45,12 @@ struct Patience {
 /// Where a port listens that no setting keeps to one address.
 const EVERY_ADDRESS: &str = "0.0.0.0";
 
-impl Standalone {
-    /// Starts everything and returns when clients are served.
+impl Server {
+    /// Starts the roles and returns when they serve: clients, where there is a proxy.
     ///
     /// # Errors
     /// Names what can't be opened or bound, and what to do. Nothing that others own was touched.
-    pub async fn start(world: &World, live: &LiveConfig, data: Option<&Path>) -> Result<Self> {
+    pub async fn start(world: &World, live: &LiveConfig, run: &RoleSet, data: Option<&Path>) -> Result<Self> {
         let changes = live.subscribe();
         let config = &*live.current();
         let health = Health::default();
@@ -57,63 +58,67 @@ impl Standalone {
         let sampler = Arc::new(Sampler::new(world));
         let mut serving = vec![serve_admin(world, config, &health, sampler.clone()).await?];
         // Ports before storage: who can't listen must not take part.
-        let ip = config.proxy.ip.as_deref().unwrap_or(EVERY_ADDRESS);
-        let port = Port::bind((ip, config.proxy.port), "proxy.ip, proxy.port").await?;
-        let opened = storage::open(world, config, data, &health).await?;
+        let port = match run.has(Role::Proxy) {
+            true => {
+                Some(Port::bind((config.proxy.ip.as_deref().unwrap_or(EVERY_ADDRESS), config.proxy.port), "proxy.ip, proxy.port").await?)
+            }
+            false => None,
+        };
+        let internal = Internal::bind(config, run).await?;
+        let opened = storage::open(world, config, Deployment { standalone: run.is_all(), data }, &health).await?;
         let storage = &opened.storage;
         health.reached("storage");
         health.wait_for("coordinators");
 
-        say_what_runs(&world.metrics, storage.log.kind(), storage.meta.kind());
         let slow = Current::new(config.proxy.slow_query_span);
         let (counted, slow_of) = (world.metrics.clone(), slow.clone());
-        let observe = move |node: NodeId| -> Arc<dyn Observe> {
-            counted.set_node(node.0);
-            Arc::new(RequestMetrics::new(&counted, slow_of.clone()))
-        };
-        let coordinated = || {
-            health.reached("coordinators");
-            health.wait_for("log");
-        };
+        let observe = move |_: NodeId| -> Arc<dyn Observe> { Arc::new(RequestMetrics::new(&counted, slow_of.clone())) };
+        let address = internal.session_address().to_owned();
         let process = Process::start(Start {
             world,
             config,
             storage,
-            internal: Internal::bind().await?,
+            run,
+            internal,
             observe: &observe,
-            coordinated: &coordinated,
+            health: &health,
             planted: Planted::default(),
         })
         .await?;
-        health.reached("log");
-        let Process { seat, workers, proxy, .. } = &process;
+        say_what_runs(&world.metrics, run, storage.log.kind(), storage.meta.kind());
+        let Process { seats, workers, proxy, links, .. } = &process;
         sampler.watch(sample::Roles {
-            seat: seat.clone(),
+            root: seats.root.clone(),
             channels: workers.channels.clone(),
             data: workers.data.clone(),
             query: workers.query.clone(),
         });
         let reloading = Reloading {
             proxy: proxy.clone(),
+            run: run.clone(),
             node: process.node,
             data: workers.data.clone(),
-            seat: seat.clone(),
+            coordinators: links.shared.clone(),
             alone: storage.embedded,
             slow,
         };
         world.tasks.spawn(reloading.run(world.clone(), changes)).detach();
 
-        let limit = config.proxy.grpc.server_max_recv_size.0 as usize;
-        let service = MilvusServiceServer::from_arc(process.proxy.clone())
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
-        tracing::info!(address = %port.address(), "ready");
         let patience = Patience {
             requests: config.proxy.graceful_stop_timeout,
             flushes: config.data_node.graceful_stop_timeout,
             together: config.common.graceful_stop_timeout,
         };
-        serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, patience.requests)));
+        match (port, proxy) {
+            (Some(port), Some(proxy)) => {
+                let service = MilvusServiceServer::from_arc(proxy.clone())
+                    .max_decoding_message_size(config.proxy.grpc.server_max_recv_size.0 as usize)
+                    .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
+                tracing::info!(address = %port.address(), "ready");
+                serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, patience.requests)));
+            }
+            _ => tracing::info!(address, "ready"),
+        }
         Ok(Self { world: world.clone(), process, opened, patience, serving })
     }
 

@@ -1,0 +1,154 @@
+//! What the coordinators of a process share, whichever offices the process holds and for how long: the view of the catalog, the store, ids, and who
+//! is there.
+//!
+//! Not here: anything that only a leader may do ([`crate::context`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::World;
+use base::config::Current;
+use base::watch;
+use meta::catalog::Catalog;
+use meta::sequence::{IdAllocator, TimestampAllocator};
+use meta::store::{Condition, Meta, MetaError, Revision};
+use role::data::DataCoord;
+use role::peers::Peers;
+use store::object::Store;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use types::Result;
+use types::time::Timestamp;
+
+use crate::context::Context;
+use crate::data::manifests::Cache;
+use crate::members::Members;
+use crate::view::{View, meta_error};
+
+/// Ids that are drawn from meta at once.
+const ID_BATCH: u32 = 100_000;
+/// How far timestamps are given without a word to meta.
+const TIMESTAMP_WINDOW: Duration = Duration::from_secs(3);
+
+/// Limits and names from the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Before the number of each channel: `msgChannel.chanNamePrefix.cluster`.
+    pub channel_prefix: String,
+    /// Channels that shards share: `rootCoord.dmlChannelNum`.
+    pub channels: usize,
+    /// `rootCoord.maxPartitionNum`.
+    pub partitions_max: usize,
+    /// `quotaAndLimits.limits.maxCollectionNum`.
+    pub collections_max: usize,
+    /// `quotaAndLimits.limits.maxCollectionNumPerDB`.
+    pub collections_per_database_max: usize,
+    /// `rootCoord.maxGeneralCapacity`.
+    pub general_capacity: usize,
+    /// Segments with fewer rows get no index: `rootCoord.minSegmentSizeToEnableIndex`.
+    pub indexed_rows_min: u64,
+    /// One process is the whole cluster: garbage goes as soon as nobody in it needs it.
+    pub alone: bool,
+}
+
+/// What coordinators are made from.
+pub struct Parts {
+    /// The world.
+    pub world: World,
+    /// Metadata.
+    pub meta: Arc<dyn Meta>,
+    /// Manifests are written here.
+    pub store: Arc<dyn Store>,
+    /// How nodes are reached.
+    pub peers: Arc<Peers>,
+    /// datacoord, wherever it is.
+    pub data: Arc<dyn DataCoord>,
+    /// From the configuration.
+    pub settings: Settings,
+}
+
+/// What the coordinators of a process share.
+pub struct Shared {
+    pub(crate) world: World,
+    pub(crate) catalog: Catalog,
+    /// There once the process has led something.
+    view: OnceCell<View>,
+    /// Ids of collections, partitions, segments, rows.
+    pub(crate) ids: IdAllocator,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) data: Arc<dyn DataCoord>,
+    pub(crate) manifests: Cache,
+    members: watch::Sender<Members>,
+    settings: Current<Settings>,
+}
+
+impl Shared {
+    /// Nothing is read yet, and nobody is known.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { world, meta, store, peers, data, settings } = parts;
+        Arc::new(Self {
+            catalog: Catalog::new(meta.clone(), world.clock.clone()),
+            view: OnceCell::new(),
+            ids: IdAllocator::new(meta, ID_BATCH),
+            store,
+            peers,
+            data,
+            manifests: Cache::default(),
+            members: watch::Sender::default(),
+            settings: Current::new(settings),
+            world,
+        })
+    }
+
+    /// A term that began at `since` with this fence: makes the catalog if it isn't there, and sees all that was committed before.
+    ///
+    /// # Errors
+    /// Meta can't be reached or read; the term is over.
+    pub async fn begin(self: &Arc<Self>, fence: Condition, since: Revision) -> Result<Context> {
+        let view = self.view.get_or_try_init(|| self.first_view(&fence)).await?.clone();
+        view.reach(since).await?;
+        let meta = self.catalog.meta().clone();
+        let timestamps = Arc::new(TimestampAllocator::new(meta, self.world.clock.clone(), fence.clone(), TIMESTAMP_WINDOW));
+        Ok(Context { shared: self.clone(), view, fence, timestamps, ended: CancellationToken::new() })
+    }
+
+    async fn first_view(&self, fence: &Condition) -> Result<View> {
+        let now = Timestamp::from_millis(self.world.clock.wall_ms());
+        match self.catalog.initialize(fence.clone(), now).await {
+            // The leader of another office made it at the same time, or this term is over: the second try tells.
+            Err(MetaError::Refused) => self.catalog.initialize(fence.clone(), now).await.map_err(meta_error)?,
+            made => made.map_err(meta_error)?,
+        }
+        View::follow(&self.world, self.catalog.clone()).await
+    }
+
+    /// What an operator has decided by now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
+    }
+
+    /// Has operations from now on go by other bounds.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.set(settings);
+    }
+
+    /// Says who is there; the loops act on it.
+    pub fn set_members(&self, members: Members) {
+        self.members.send_if_modified(|known| {
+            let changed = *known != members;
+            *known = members;
+            changed
+        });
+    }
+
+    /// Who is there.
+    pub(crate) fn members(&self) -> watch::Ref<'_, Members> {
+        self.members.borrow()
+    }
+
+    /// Resolves with each change of the members after the call.
+    pub(crate) fn member_changes(&self) -> watch::Receiver<Members> {
+        self.members.subscribe()
+    }
+}
