@@ -58,6 +58,9 @@ pub fn host_name() -> String {
     std::env::var("HOSTNAME").unwrap_or_default()
 }
 
+/// Where a port listens that no setting keeps to one address.
+pub const EVERY_ADDRESS: &str = "0.0.0.0";
+
 /// A listening port.
 pub struct Port {
     listener: TcpListener,

@@ -16,7 +16,7 @@ use crate::admin::{self, Health};
 use crate::internal::Internal;
 use crate::observe::{RequestMetrics, say_what_runs};
 use crate::oversize;
-use crate::port::Port;
+use crate::port::{EVERY_ADDRESS, Port};
 use crate::process::{Process, Start};
 use crate::reload::Reloading;
 use crate::roles::{Role, RoleSet};
@@ -41,9 +41,6 @@ struct Patience {
     /// For everything.
     together: Duration,
 }
-
-/// Where a port listens that no setting keeps to one address.
-const EVERY_ADDRESS: &str = "0.0.0.0";
 
 impl Server {
     /// Starts the roles and returns when they serve: clients, where there is a proxy.

@@ -38,7 +38,7 @@ section! {
     /// Registration of processes.
     pub struct Session {
         /// The longest that a process may stay registered after it went silent. Ours are shorter.
-        "ttl" => ttl: Duration = "15" .unit(Unit::Seconds) .range(1.0, 3600.0) .ignored();
+        "ttl" => ttl: Duration = "15" .unit(Unit::Seconds) .range(1.0, 3600.0);
         /// How often registration is tried before the process gives up.
         "retryTimes" => retry_times: u32 = "30" .range(1.0, 1000000.0) .ignored();
     }

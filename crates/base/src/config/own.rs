@@ -99,7 +99,7 @@ section! {
     /// How soon a silent process counts as gone.
     pub struct ElanusLease {
         /// A process's registration ends after this time without renewal; never later than `common.session.ttl`.
-        "session" => session: Duration = "2000" .unit(Unit::Milliseconds) .range(100.0, 600000.0) .ignored();
+        "session" => session: Duration = "2000" .unit(Unit::Milliseconds) .range(100.0, 600000.0);
         /// A log's sequencer answers for it without asking for this time. Another one isn't appointed before it has passed.
         "sequencer" => sequencer: Duration = "1500" .unit(Unit::Milliseconds) .range(100.0, 600000.0) .ignored();
         /// A node whose clock differs by more from its coordinator's gets no logs.

@@ -17,7 +17,7 @@ section! {
         /// Port for clients: gRPC and REST.
         "port" => port: u16 = "19530";
         /// Port for the other roles.
-        "internalPort" => internal_port: u16 = "19529" .ignored();
+        "internalPort" => internal_port: u16 = "19529";
         /// Longest name of a collection, partition, field, alias, in bytes.
         "maxNameLength" => max_name_length: u32 = "255" .range(1.0, 65535.0) .reloads();
         /// Most fields of a collection.

@@ -33,11 +33,11 @@ section! {
     /// Names, schemas, ids, timestamps, users.
     pub struct RootCoord {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "53100" .ignored();
+        "port" => port: u16 = "53100";
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
         /// How long a stop waits for what is under way.
@@ -62,11 +62,11 @@ section! {
     /// Which query node serves what.
     pub struct QueryCoord {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "19531" .ignored();
+        "port" => port: u16 = "19531";
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
         /// How long a stop waits for what is under way.
@@ -89,11 +89,11 @@ section! {
     /// Shards, segments, flush, compaction, import, garbage.
     pub struct DataCoord {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "13333" .ignored();
+        "port" => port: u16 = "13333";
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
         /// How long a stop waits for what is under way.
@@ -160,11 +160,11 @@ section! {
     /// Which segment needs which index; part of the data coordinator in newer Milvus.
     pub struct IndexCoord {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "31000" .ignored();
+        "port" => port: u16 = "31000";
         /// Whether a second one waits for the first to go.
         "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
     }
@@ -177,11 +177,11 @@ section! {
     /// Sequences its logs, writes segments, compacts, imports.
     pub struct DataNode {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "21124" .ignored();
+        "port" => port: u16 = "21124";
         /// How long a stop waits for what is under way.
         "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds);
     }
@@ -204,11 +204,11 @@ section! {
     /// Answers searches and queries.
     pub struct QueryNode {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "21123" .ignored();
+        "port" => port: u16 = "21123";
         /// How long a stop waits for what is under way.
         "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds) .ignored();
         /// Whether indexes on disk (DISKANN) are served.
@@ -251,11 +251,11 @@ section! {
     /// Builds indexes.
     pub struct IndexNode {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "" .ignored();
+        "ip" => ip: Option<String> = "";
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "" .ignored();
+        "address" => address: Option<String> = "";
         /// Port for the other roles.
-        "port" => port: u16 = "21121" .ignored();
+        "port" => port: u16 = "21121";
         /// Whether indexes on disk (DISKANN) are built.
         "enableDisk" => enable_disk: bool = "true" .ignored();
         /// The local disk is filled up to this part.

@@ -19,7 +19,7 @@ fn what_can_change_changes_and_the_rest_is_named() {
     client.create("four_letters_and_more");
 
     // At SIGHUP: limits of requests, the size of a flush, the level of the log.
-    let changed = "}\nproxy: {maxNameLength: 8, internalPort: 7}\nrootCoord: {dmlChannelNum: 3}\nquotaAndLimits: {limits: {maxCollectionNum: 2}}\nlog: {level: debug}\n";
+    let changed = "}\nproxy: {maxNameLength: 8}\nqueryCoord: {autoBalance: false}\nrootCoord: {dmlChannelNum: 3}\nquotaAndLimits: {limits: {maxCollectionNum: 2}}\nlog: {level: debug}\n";
     std::fs::write(&file, text("1h", changed)).expect("it can be written");
     server.signal("HUP");
     server.line("message=\"settings have changed\"");
@@ -27,7 +27,7 @@ fn what_can_change_changes_and_the_rest_is_named() {
         assert!(server.line("settings have changed").contains(key), "{key}");
     }
     assert!(server.line("wait for a restart").contains("rootCoord.dmlChannelNum"));
-    assert!(server.line("settings in the files have changed that aren't acted upon yet").contains("proxy.internalPort"));
+    assert!(server.line("settings in the files have changed that aren't acted upon yet").contains("queryCoord.autoBalance"));
     // A connection that breaks off is worth a line at this level alone.
     let mut broken = TcpStream::connect(server.clients()).expect("it listens");
     broken.write_all(b"this is no HTTP\r\n\r\n").expect("it reads");

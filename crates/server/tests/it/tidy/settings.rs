@@ -12,8 +12,18 @@ use super::source::{Source, sources};
 use super::{Offence, assert_none, found};
 
 /// Keys that are read through a method of their section: key, the method as its callers spell it.
-const THROUGH: &[(&str, &str)] =
-    &[("minio.address", "minio.endpoint"), ("minio.port", "minio.endpoint"), ("minio.useSSL", "minio.endpoint")];
+const THROUGH: &[(&str, &str)] = &[
+    ("minio.address", "minio.endpoint"),
+    ("minio.port", "minio.endpoint"),
+    ("minio.useSSL", "minio.endpoint"),
+    ("rootCoord.address", "root_coord.advertised"),
+    ("dataCoord.address", "data_coord.advertised"),
+    ("queryCoord.address", "query_coord.advertised"),
+    ("indexCoord.address", "index_coord.advertised"),
+    ("dataNode.address", "data_node.advertised"),
+    ("queryNode.address", "query_node.advertised"),
+    ("indexNode.address", "index_node.advertised"),
+];
 
 /// Where sections are declared: their own fields aren't readers, but what uses them beside that is.
 const DECLARATIONS: &str = "crates/base/src/config/";
