@@ -7,8 +7,11 @@ them the collection holds what it held before.
 
 import logging
 import math
+import time
 
+import grpc
 import pymilvus
+from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
 from _server import Server
 
@@ -17,7 +20,8 @@ logging.disable(logging.CRITICAL)
 
 NAME = "bad_input"
 DIMENSION = 4
-SERVER = Server()
+# A message of more than 4 MiB is too large for it.
+SERVER = Server({"PROXY_GRPC_SERVERMAXRECVSIZE": str(4 << 20)})
 CLIENT = pymilvus.MilvusClient(SERVER.uri)
 
 
@@ -72,6 +76,9 @@ CASES = [
     ("vector of another dimension", search(data=[[0.0] * 3]), None, "vector dimension mismatch, expected vector size(byte) 16, actual 12"),
     ("ef below k", search(limit=10, search_params={"params": {"ef": 3}}), 1100, "ef(3) should be larger than k(10)"),
     ("unknown output field", query(output_fields=["nothing"]), 1100, "field nothing not exist"),
+    ("NaN to search for", search(data=[[math.nan] + [0.0] * 3]), 1100, "is not a number or infinity"),
+    ("delete of everything", lambda: CLIENT.delete(NAME, filter="id not in []"), 1100, "delete plan can't be empty or always true"),
+    ("delete of everything, turned round", lambda: CLIENT.delete(NAME, filter="not (id in [])"), 1100, "delete plan can't be empty or always true"),
     ("empty delete", lambda: CLIENT.delete(NAME, filter=""), None, ""),
     ("search of what isn't loaded", search(collection_name="unloaded"), 101, "collection not loaded"),
     ("load without an index", lambda: CLIENT.load_collection("bare"), 700, "index not found[collection=bare]"),
@@ -95,6 +102,27 @@ def prepare() -> None:
     CLIENT.insert(NAME, [row(id=i) for i in range(10)])
 
 
+def oversized() -> list[str]:
+    """A message beyond the limit is refused in a way that SDKs don't repeat."""
+    began = time.monotonic()
+    try:
+        CLIENT.insert(NAME, [row(id=100 + i, text="x" * 16) for i in range(200_000)])
+        return ["an oversized message: it was accepted"]
+    except Exception as error:  # noqa: BLE001, the SDK raises gRPC's own
+        took = time.monotonic() - began
+        fine = "received message larger than max" in str(error) and took < 10
+        return [] if fine else [f"an oversized message: after {took:.1f} s: {error}"]
+
+
+def claimed_rows() -> list[str]:
+    """A request that claims rows which it doesn't have gets an answer of a size like its own."""
+    with grpc.insecure_channel(SERVER.uri.removeprefix("http://")) as channel:
+        stub = milvus_pb2_grpc.MilvusServiceStub(channel)
+        answer = stub.Insert(milvus_pb2.InsertRequest(collection_name=NAME, num_rows=2**24))
+    fine = answer.status.code != 0 and answer.ByteSize() < 10_000
+    return [] if fine else [f"claimed rows: {answer.ByteSize()} bytes of answer with code {answer.status.code}"]
+
+
 def main() -> None:
     prepare()
     wrong = []
@@ -110,6 +138,7 @@ def main() -> None:
         except (ValueError, TypeError) as error:
             if code is not None:
                 wrong.append(f"{what}: the SDK refused it itself: {error}")
+    wrong += oversized() + claimed_rows()
     rows = CLIENT.query(NAME, filter="id >= 0", output_fields=["*"])
     if sorted(found["id"] for found in rows) != list(range(10)):
         wrong.append(f"the collection holds {len(rows)} rows instead of 10")

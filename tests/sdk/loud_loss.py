@@ -321,9 +321,10 @@ def failing(client, names: list[str]) -> list[str]:
     return [name for name in names if is_refused(lambda: count(client, name))]
 
 
-def damaged_checkpoint(prepared: str) -> None:
+def damaged_checkpoint(prepared: str, loopback: str) -> None:
     """Every other channel can't be taken up: its collections are out of service by name, and come back with its checkpoint."""
     case = Case(prepared, lambda case: None)
+    case.server.environment = {"ELANUS_LOOPBACK": loopback}
     originals: dict[str, bytes] = {}
     for path in case.objects("checkpoint/*/*")[::2]:
         with open(path, "rb") as file:
@@ -469,7 +470,9 @@ def main() -> None:
         damaged_segments(prepared, ids)
         damaged_deletes_and_indexes(prepared, ids)
         damaged_manifest(prepared, ids)
-        damaged_checkpoint(prepared)
+        damaged_checkpoint(prepared, loopback="0")
+        # A refusal keeps its meaning between processes.
+        damaged_checkpoint(prepared, loopback="1")
         damaged_log(prepared)
         cut_log(prepared)
         failing_starts(prepared)

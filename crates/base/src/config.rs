@@ -1,12 +1,13 @@
 //! Settings: where they come from, what they may be, and what they are.
 //!
 //! Names, files, environment and defaults are Milvus's (`milvus.yaml`), so that its deployments start us by changing the image; our own
-//! keys live under `elanus.`. From high to low: the command line and run-time overrides, the environment (`MILVUS_CONF_<KEY>`, then
-//! `<KEY>`), the files (later ones first), defaults. Case, `.`, `/` and `_` don't matter in names; `null` and the empty text mean "not set".
+//! keys live under `elanus.`. From high to low: the environment (`MILVUS_CONF_<KEY>`, then `<KEY>`), the files (later ones
+//! first), defaults. Case, `.`, `/` and `_` don't matter in names; `null` and the empty text mean "not set".
 //!
 //! There is one table of keys: the `section!` declarations in [`external`], [`proxy`], [`roles`], [`common`], [`quota`] and [`own`]. The
 //! typed tree, the errors, `configs/elanus.yaml` and the reloading all come from it. Invariant: what is written down and can't be read is
-//! an error that names key, value, source and what is allowed; what isn't known is a warning; nothing is silently replaced.
+//! an error that names key, value, source and what is allowed; what isn't known is a warning; nothing is silently replaced. What isn't acted
+//! upon yet says so ([`Effect`]): setting it is a warning, or an error where someone would rely on it.
 //!
 //! Start with [`Sources::of_process`] and [`Sources::load`]; [`Config::default`] is all defaults. [`LiveConfig`] follows changes,
 //! [`Backends::choose`] decides about metadata store, log and objects.
@@ -35,7 +36,7 @@ pub use self::external::{
     ChannelNames, CloudProvider, Etcd, EtcdAuth, EtcdSsl, EtcdUse, Kafka, KafkaSsl, LocalStorage, MessageChannels, Metastore,
     MetastoreType, Minio, MinioSsl, Mq, MqType, Pulsar, StorageType, TlsVersion,
 };
-pub use self::key::{Key, KeyEntry, Unit, normalize};
+pub use self::key::{Effect, Key, KeyEntry, Unit, normalize};
 pub use self::live::{Change, Current, LiveConfig};
 pub use self::own::{DeployMode, Elanus, ElanusFlush, ElanusLease, ElanusLog, ElanusMemory};
 pub use self::proxy::{AccessLog, AllowedChars, Proxy, ProxyGrpc, ProxyHttp};
@@ -47,7 +48,7 @@ pub use self::roles::{
     DataCoord, DataCoordCompaction, DataCoordGc, DataCoordImport, DataCoordSegment, DataNode, DataNodeImport, IndexCoord, IndexNode,
     MixCoord, QueryCoord, QueryNode, QueryNodeCache, QueryNodeMmap, RoleGrpc, RootCoord, StreamingNode,
 };
-pub use self::source::{Layer, Sources};
+pub use self::source::Sources;
 pub use self::value::{Bytes, Limit, Rate, Secret, Value};
 
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ macro_rules! config {
 
         impl Config {
             fn describe(table: &mut Table) {
-                $(<$type>::describe($name, table);)*
+                $(table.within(stringify!($field), |table| <$type>::describe($name, table));)*
             }
 
             fn read(reader: &mut Reader<'_>, server_labels: BTreeMap<String, String>, resolved: &Resolved) -> Self {

@@ -47,7 +47,11 @@ impl CpuPool {
     /// # Panics
     /// Passes on the work's panic.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let Some(pool) = &self.pool else { return work() };
+        let Some(pool) = &self.pool else {
+            // As on threads: other things happen between asking and work.
+            tokio::task::yield_now().await;
+            return work();
+        };
         let (sender, receiver) = oneshot::channel();
         pool.spawn(move || {
             if sender.is_closed() {

@@ -12,7 +12,6 @@ pub mod disk;
 pub mod fault;
 pub mod log;
 pub mod metrics;
-pub mod permit;
 pub mod random;
 pub mod retry;
 pub mod task;

@@ -24,7 +24,7 @@ pub use self::format::Format;
 use self::format::{Fields, Line};
 use self::queue::Queue;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::Config;
 
 /// Libraries whose debug lines would drown ours.
 const QUIET: &[&str] = &["h2", "hyper", "hyper_util", "tower", "tonic", "rustls", "object_store", "librdkafka", "rdkafka", "pulsar"];
@@ -44,7 +44,8 @@ pub struct LogOptions {
 
 impl LogOptions {
     /// What `log.*` says, for a process whose files are called `name`.
-    pub fn from_config(log: &config::Log, name: &str) -> Self {
+    pub fn from_config(config: &Config, name: &str) -> Self {
+        let log = &config.log;
         let file = log.file.root_path.as_ref().map(|directory| FileOptions {
             directory: PathBuf::from(directory),
             name: name.to_owned(),

@@ -29,14 +29,19 @@ pub struct World {
 }
 
 impl World {
-    /// The real one. Call inside of a tokio runtime.
+    /// The real one, with a thread a core. Call inside of a tokio runtime.
     pub fn real() -> Self {
+        Self::with_threads(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The real one with this many threads for work that computes. Call inside of a tokio runtime.
+    pub fn with_threads(threads: usize) -> Self {
         Self {
             clock: Clock::real(),
             random: Random::from_system(),
             tasks: Tasks::real(),
             disk: Arc::new(RealDisk),
-            cpu: CpuPool::with_threads("search", std::thread::available_parallelism().map_or(1, usize::from)),
+            cpu: CpuPool::with_threads("search", threads),
             metrics: Metrics::new(),
         }
     }

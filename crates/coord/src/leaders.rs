@@ -2,7 +2,7 @@
 //!
 //! Leaders' keys in meta are followed; while meta is away the leaders that were known stay in use. A call that meets nobody, or somebody who no
 //! longer leads, is made again at the next leader, within its deadline and [`TAKEOVER_MAX`]; what coordinators do may be repeated.
-//! Routes that were known stay in use while datacoord is away (rule 9).
+//! Routes that were known stay in use while datacoord is away (`docs/design.md` rule 9).
 //!
 //! Start at [`Leaders::follow`]; the way of a call is [`Leaders::at`].
 

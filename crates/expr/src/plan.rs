@@ -165,6 +165,9 @@ impl Plan {
 
     /// The keys, where the filter is nothing but `key == v` or `key in […]`: such a delete needs no read.
     pub fn named_keys(&self, primary: FieldId) -> Option<NamedKeys> {
+        if self.is_never_true() {
+            return Some(NamedKeys { keys: Vec::new(), given: 0 });
+        }
         let given = self.inner.points?;
         let Predicate::Test(Test { condition, negated: false }) = &self.inner.root else { return None };
         let keys = match condition {

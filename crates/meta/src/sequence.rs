@@ -126,7 +126,7 @@ async fn draw(meta: &dyn Meta, name: &str, first: i64, count: i64) -> Result<Ran
     Ok(before.unwrap_or(first)..next)
 }
 
-/// An epoch for a process that starts, or is given a channel once more: `e` of `log.md`, from 1.
+/// An epoch for a process that starts, or is given a channel once more: `e` of `docs/protocol.md`, from 1.
 pub async fn next_process_epoch(meta: &dyn Meta) -> Result<u64, MetaError> {
     let drawn = draw(meta, name::PROCESS, 1, 1).await?;
     Ok(u64::try_from(drawn.start).expect("a counter from 1 is positive"))

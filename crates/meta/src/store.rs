@@ -268,7 +268,7 @@ pub enum MetaError {
     LeaseLost,
     /// Can't be reached: the outcome of a transaction is unknown.
     Unavailable(Error),
-    /// What was read isn't what was written (rule 7), or the store can't be opened as it is.
+    /// What was read isn't what was written (`docs/design.md` rule 7), or the store can't be opened as it is.
     Damaged(Error),
 }
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use types::id::{SegmentId, ShardId};
 use types::{Code, Error, Result};
 
-use crate::channel::Channels;
+use crate::channels::Channels;
 use crate::opener::{Opened, is_damage};
 use crate::refresh::Refresher;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base::watch;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use role::Call;
 use segment::{Base, ControlState, FlushSet, Segments, Shard, Version};
 use store::manifest::{Flushed, ShardState, Truncated};
@@ -52,6 +52,8 @@ pub struct Channel {
     progress: watch::Sender<Progress>,
     /// Bytes of rows and deletes that no manifest holds.
     unflushed: AtomicUsize,
+    /// Bytes of writes that this process's sequencer has stamped and that aren't applied yet.
+    stamped: AtomicUsize,
     mileage: Mileage,
     /// When a question was asked whose answer, the log's end, is applied here by now.
     level: Mutex<Option<Instant>>,
@@ -66,7 +68,7 @@ struct Shards {
     live: BTreeMap<ShardId, Shard>,
     /// What came for shards that are being caught up with a tailed channel.
     joining: BTreeMap<ShardId, Kept>,
-    /// Why nothing can be read any more (rule 7).
+    /// Why nothing can be read any more (`docs/design.md` rule 7).
     lost: Option<Error>,
     /// Where the create record lies of shards that meta may not have yet: they hold the checkpoint.
     unconfirmed: BTreeMap<ShardId, Position>,
@@ -121,6 +123,7 @@ impl Channel {
             shards: Mutex::default(),
             progress: watch::channel(progress_of(start)).0,
             unflushed: AtomicUsize::default(),
+            stamped: AtomicUsize::default(),
             mileage: Mileage::default(),
             level: Mutex::default(),
             checkpoint: Mutex::new(start.position),
@@ -173,7 +176,7 @@ impl Channel {
         self.ended.cancel();
     }
 
-    /// The log lost something (rule 7): reads are refused with this error.
+    /// The log lost something (`docs/design.md` rule 7): reads are refused with this error.
     pub fn lose(&self, error: Error) {
         self.shards.lock().lost = Some(error);
         self.end();
@@ -293,6 +296,28 @@ impl Channel {
     /// Counts log bytes together with other channels: where they lie in common files.
     pub fn share_log(&self, total: Arc<AtomicU64>) {
         self.mileage.share(total);
+    }
+
+    /// Bytes that no manifest holds, applied or on their way into the log.
+    pub fn held_bytes(&self) -> usize {
+        self.unflushed.load(Ordering::Relaxed) + self.stamped.load(Ordering::Relaxed)
+    }
+
+    /// A write was stamped.
+    pub fn stamped(&self, bytes: usize) {
+        self.stamped.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The sequencer stamps anew what isn't in the log.
+    pub fn stamps_anew(&self) {
+        self.stamped.store(0, Ordering::Relaxed);
+    }
+
+    /// A record was applied; this process may have stamped it, or another one before.
+    fn landed(&self, bytes: usize) {
+        let less = |stamped: usize| Some(stamped.saturating_sub(bytes));
+        // It always gives a value.
+        let _ = self.stamped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     fn count(&self, before: usize, after: usize) {
@@ -420,6 +445,11 @@ fn event_bytes(event: &Event) -> u64 {
     (OVERHEAD + body) as u64
 }
 
+/// Bytes of what a write brings; 0 for other records.
+pub fn write_bytes(body: &Body) -> usize {
+    if matches!(body, Body::Insert(_) | Body::Delete(_) | Body::Upsert { .. }) { body.bytes() } else { 0 }
+}
+
 fn absent(id: ShardId) -> Error {
     Error::new(Code::COLLECTION_NOT_FOUND, format!("shard {id} isn't here: collection not found[collection={}]", id.collection))
 }
@@ -515,7 +545,10 @@ impl Apply for Sink {
         let before = shards.unflushed_bytes(header.shard);
         self.channel.mileage.passed(span.first, event_bytes(&event));
         match event {
-            Event::Record { record, .. } => shards.apply(&record, span, self.channel.source != Source::Tailer),
+            Event::Record { record, .. } => {
+                self.channel.landed(write_bytes(&record.body));
+                shards.apply(&record, span, self.channel.source != Source::Tailer);
+            }
             Event::Unreadable { error, .. } => match shards.quarantined.get_mut(&header.shard) {
                 Some(quarantined) => quarantined.passed(span),
                 None => shards.quarantine(header.shard, span, error),
@@ -531,92 +564,5 @@ impl Apply for Sink {
         let records = shards.live.values().filter_map(Shard::first_unflushed);
         let uncopied = shards.quarantined.values().filter_map(Quarantined::uncopied);
         records.chain(shards.unconfirmed.values().copied()).chain(uncopied).min()
-    }
-}
-
-/// The channels of a process.
-#[derive(Default)]
-pub struct Channels {
-    channels: RwLock<BTreeMap<ChannelName, Arc<Channel>>>,
-    /// How often a channel was taken up, or couldn't be.
-    arrivals: watch::Sender<u64>,
-    /// Channels that can't be taken up, under which process epoch, and why.
-    failed: RwLock<BTreeMap<ChannelName, (u64, Error)>>,
-}
-
-impl Channels {
-    /// The channel, if this process reads it.
-    pub fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
-        self.channels.read().get(name).cloned()
-    }
-
-    /// Takes a channel up; another object of the same channel ends.
-    pub fn insert(&self, channel: Arc<Channel>) {
-        self.failed.write().remove(&channel.name);
-        if let Some(old) = self.channels.write().insert(channel.name.clone(), channel) {
-            old.end();
-        }
-        self.arrived();
-    }
-
-    fn arrived(&self) {
-        self.arrivals.send_modify(|count| *count += 1);
-    }
-
-    /// Resolves with each channel that is taken up, or can't be, after the call.
-    pub fn arrivals(&self) -> watch::Receiver<u64> {
-        self.arrivals.subscribe()
-    }
-
-    /// Lets go of a channel, unless another object has taken its place.
-    pub fn remove(&self, channel: &Arc<Channel>) {
-        let mut channels = self.channels.write();
-        if channels.get(&channel.name).is_some_and(|there| Arc::ptr_eq(there, channel)) {
-            channels.remove(&channel.name);
-        }
-        channel.end();
-    }
-
-    /// Whether this object is the channel's.
-    pub fn is_current(&self, channel: &Arc<Channel>) -> bool {
-        self.channels.read().get(&channel.name).is_some_and(|there| Arc::ptr_eq(there, channel))
-    }
-
-    /// A channel that was assigned to this process can't be taken up.
-    pub fn fail(&self, name: &ChannelName, process: u64, error: Error) {
-        self.failed.write().insert(name.clone(), (process, error));
-        self.arrived();
-    }
-
-    /// It was tried again in vain.
-    pub fn fail_again(&self, name: &ChannelName, process: u64, error: Error) {
-        self.failed.write().insert(name.clone(), (process, error));
-    }
-
-    /// Channels that can't be taken up, with the process epoch that they were assigned under.
-    pub fn failed(&self) -> Vec<(ChannelName, u64)> {
-        self.failed.read().iter().map(|(name, (process, _))| (name.clone(), *process)).collect()
-    }
-
-    /// Why a channel can't be taken up, as clients are told.
-    pub fn failure(&self, name: &ChannelName) -> Option<Error> {
-        let failed = self.failed.read();
-        let (_, error) = failed.get(name)?;
-        Some(error.clone().context(format_args!("channel {name} can't be taken up, the collections on it are out of service")))
-    }
-
-    /// Every channel, by name.
-    pub fn all(&self) -> Vec<Arc<Channel>> {
-        self.channels.read().values().cloned().collect()
-    }
-
-    /// Bytes of rows and deletes that no manifest holds, of all channels.
-    pub fn unflushed_bytes(&self) -> usize {
-        self.channels.read().values().map(|channel| channel.unflushed.load(Ordering::Relaxed)).sum()
-    }
-
-    /// The channel that a shard is in.
-    pub fn of_shard(&self, id: ShardId) -> Option<Arc<Channel>> {
-        self.channels.read().values().find(|channel| channel.has(id)).cloned()
     }
 }

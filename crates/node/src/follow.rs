@@ -2,7 +2,7 @@
 //! sequencer of this process.
 //!
 //! A shard joins a running tailer by a read of its own from its manifest (or the checkpoint, if that is later) up to where the tailer was when
-//! it began; what comes meanwhile is kept for it (`log.md` §3). Where a channel's feed changes, a new [`Channel`] takes the place of the old
+//! it began; what comes meanwhile is kept for it (`docs/protocol.md` §3). Where a channel's feed changes, a new [`Channel`] takes the place of the old
 //! one, and reads are refused as not ready until the segments of what is served are open in it again: so no read sees half a shard.
 //!
 //! Not here: the rules of reading (`wal::reader`), sequencing (`data::sequencing`), opening segments (`refresh`).
@@ -30,7 +30,8 @@ use wal::checkpoint;
 use wal::log::Log;
 use wal::reader::{Acknowledged, Event, ReaderState, Surroundings, TailError, Tailer};
 
-use crate::channel::{Channel, Channels, Source};
+use crate::channel::{Channel, Source};
+use crate::channels::Channels;
 use crate::opener::is_damage;
 use crate::planted::Planted;
 use crate::refresh::Refresher;
@@ -117,7 +118,7 @@ impl Followers {
         drop(self.tails.lock().remove(name));
     }
 
-    /// Where to read a channel from: its checkpoint, else its beginning. Read it before manifests (`log.md` §3).
+    /// Where to read a channel from: its checkpoint, else its beginning. Read it before manifests (`docs/protocol.md` §3).
     ///
     /// # Errors
     /// As [`Self::channel_with`].

@@ -4,6 +4,7 @@
 
 mod care;
 pub mod channel;
+pub mod channels;
 pub mod condemned;
 pub mod data;
 pub mod follow;

@@ -6,12 +6,12 @@
 pub struct Planted {
     /// In the log's own code.
     pub log: wal::planted::Planted,
-    /// `log.md` §4: the log is cut at its end instead of at the checkpoint.
+    /// `docs/protocol.md` §4: the log is cut at its end instead of at the checkpoint.
     pub early_truncation: bool,
-    /// Design §3: a flush writes rows and not the deletes beside them.
+    /// `docs/design.md` §3: a flush writes rows and not the deletes beside them.
     pub flush_forgets_deletes: bool,
-    /// Design rule 3: a flush names its files by what it flushes, so that two attempts share names.
+    /// `docs/design.md` rule 3: a flush names its files by what it flushes, so that two attempts share names.
     pub reused_name: bool,
-    /// Design rule 4: a read at a timestamp sees what came after it.
+    /// `docs/design.md` rule 4: a read at a timestamp sees what came after it.
     pub moving_snapshot: bool,
 }

@@ -18,7 +18,8 @@ use types::Result;
 use types::id::ShardId;
 
 use crate::care::Care;
-use crate::channel::{Channel, Channels};
+use crate::channel::Channel;
+use crate::channels::Channels;
 use crate::opener::{Known, Opened, Opener};
 
 /// Quarantined segments of this process.

@@ -194,7 +194,7 @@ pub trait DataNode: Send + Sync {
     /// Appends a control record; one whose state the shard has already is answered from that state.
     async fn control(&self, call: &Call, channel: &ChannelName, shard: ShardId, control: Control) -> Result<Placed>;
 
-    /// The end of the channel's log for a strong read (`log.md` §5): every write acknowledged before the call lies at or below.
+    /// The end of the channel's log for a strong read (`docs/protocol.md` §5): every write acknowledged before the call lies at or below.
     async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<LogEnd>;
 
     /// Returns when the channel's clock is at or above `timestamp`, appending a Clock record if it must.
@@ -269,7 +269,7 @@ pub enum WriteAnswer {
     NotSequencer,
     /// The writer's id has gone: what it still waits for ends as "outcome unknown", new requests take a new id.
     WriterExpired,
-    /// Nothing will be decided for this request: it can't be one, or the channel stopped (rule 7). Its outcome is unknown if it was sent before.
+    /// Nothing will be decided for this request: it can't be one, or the channel stopped (`docs/design.md` rule 7). Its outcome is unknown if it was sent before.
     Failed {
         /// Which request.
         sequence: u64,

@@ -6,7 +6,7 @@ use types::Result;
 use crate::Call;
 use crate::root::Changed;
 
-/// A proxy's side of a change of names or schemas (design §6 step c).
+/// A proxy's side of a change of names or schemas (`docs/design.md` §6).
 #[async_trait]
 pub trait Proxy: Send + Sync {
     /// Drops what the proxy holds of the collection. When this returns, no request of the proxy uses the old definition for a new write.

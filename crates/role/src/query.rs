@@ -96,7 +96,7 @@ pub trait QueryNode: Send + Sync {
     async fn release(&self, call: &Call, shard: ShardId) -> Result<()>;
 }
 
-/// Which rows a read sees (design §5).
+/// Which rows a read sees (`docs/design.md` §5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ReadAt {
     /// Everything acknowledged before the call: asks for the end of the log and waits until that much is applied.
@@ -126,6 +126,8 @@ pub struct Scope {
     pub filter: Plan,
     /// Columns to return.
     pub output: Vec<FieldId>,
+    /// Bytes of an answer beyond which it is refused.
+    pub output_bytes_max: usize,
 }
 
 /// A search of one shard.

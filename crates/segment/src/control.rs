@@ -1,6 +1,6 @@
 //! What control records have made of a shard: its schema, what is dead wholesale, whether it still exists.
 //!
-//! Every control record names the state it brings; one that brings nothing new changes nothing (`log.md` §1), so that a coordinator
+//! Every control record names the state it brings; one that brings nothing new changes nothing (`docs/protocol.md` §1), so that a coordinator
 //! may send it again after a crash.
 
 use std::collections::BTreeSet;

@@ -23,6 +23,9 @@ use crate::control::ControlState;
 /// Rows of a merged chunk, at most: what a filter evaluates and a scan reads in one go.
 pub const CHUNK_ROWS_MAX: usize = 8_192;
 
+/// Keys for which there is room without growing rows.
+const ROOM_KEPT: usize = 1_024;
+
 /// A run of rows with consecutive numbers.
 pub struct Chunk {
     /// The number of row 0.
@@ -93,9 +96,9 @@ impl Deaths {
         }
     }
 
-    fn forget_below(&self, row: u64) {
-        let mut ends = self.ends.write();
-        *ends = ends.split_off(&row);
+    /// Those from `row` on, apart from these.
+    fn tail(&self, row: u64) -> Self {
+        Self { ends: RwLock::new(self.ends.read().range(row..).map(|(&row, &end)| (row, end)).collect()) }
     }
 }
 
@@ -104,7 +107,7 @@ impl Deaths {
 pub struct GrowingView {
     /// Ascending by row number.
     pub chunks: Arc<[Arc<Chunk>]>,
-    /// Shared with the writer.
+    /// Shared with the writer, until it lets go of rows.
     pub deaths: Arc<Deaths>,
 }
 
@@ -208,8 +211,14 @@ impl Growing {
         for chunk in &gone {
             Self::forget_keys(&mut self.rows_of_key, self.key_field, chunk, chunk.rows());
         }
+        // A map keeps the room of its largest time: some 60 bytes for each row that ever grew at once.
+        if self.rows_of_key.capacity() > ROOM_KEPT + 4 * self.rows_of_key.len() {
+            self.rows_of_key.shrink_to_fit();
+        }
         self.bytes = self.chunks.iter().map(|chunk| chunk.batch.bytes()).sum();
-        self.deaths.forget_below(self.chunks.first().map_or(self.next_row, |chunk| chunk.first_row));
+        // Readers of before keep chunks that are gone here, and need their deaths: those stay theirs. Later ones end above what they read at.
+        let first = self.chunks.first().map_or(self.next_row, |chunk| chunk.first_row);
+        self.deaths = Arc::new(self.deaths.tail(first));
     }
 
     fn forget_keys(rows_of_key: &mut HashMap<Key, Vec<u64>>, key_field: FieldId, chunk: &Chunk, count: usize) {

@@ -4,13 +4,13 @@
 
 use base::cpu::CpuPool;
 use expr::Plan;
-use types::Result;
 use types::batch::Batch;
 use types::bitset::Bitset;
 use types::column::Column;
 use types::id::{FieldId, PartitionId};
 use types::time::Timestamp;
 use types::value::{Key, KeyRef};
+use types::{Error, Result};
 
 use crate::filter;
 use crate::part::{Part, Place};
@@ -117,11 +117,40 @@ fn point_lookup(version: &Version, query: &Query<'_>, part: &Part<'_>) -> Result
     Ok(Some(rows))
 }
 
-/// Columns of rows of one version, in the order of `places`.
+/// Rows that are read at once: between two looks at how much there is by now.
+const FETCH_ROWS: usize = 1_024;
+
+/// Columns of rows of one version.
+pub struct Fetch<'a> {
+    /// The rows, in the order that is wanted.
+    pub places: &'a [Place],
+    /// The columns.
+    pub fields: &'a [FieldId],
+    /// As the places were found.
+    pub ignore_growing: bool,
+    /// Bytes beyond which the rows are refused.
+    pub bytes_max: usize,
+    /// `search` or `query`: for the refusal.
+    pub what: &'static str,
+}
+
+/// What there is of output must stay below its bound.
 ///
 /// # Errors
-/// Damaged files by name.
-pub fn fetch(version: &Version, places: &[Place], fields: &[FieldId], ignore_growing: bool) -> Result<Batch> {
+/// `INVALID_PARAMETER` with Milvus's text where it doesn't.
+pub fn check_output(bytes: usize, bytes_max: usize, what: &str) -> Result<()> {
+    if bytes > bytes_max {
+        return Err(Error::invalid(format!("{what} results exceed the maxOutputSize Limit {bytes_max}")));
+    }
+    Ok(())
+}
+
+/// Columns of rows of one version.
+///
+/// # Errors
+/// Damaged files by name; more bytes than are allowed, found before all are taken.
+pub fn fetch(version: &Version, fetch: &Fetch<'_>) -> Result<Batch> {
+    let Fetch { places, fields, ignore_growing, bytes_max, what } = *fetch;
     let parts = version.parts(ignore_growing);
     if places.is_empty() {
         let empty = fields.iter().filter_map(|id| version.state.schema.field_by_id(*id)).map(|field| {
@@ -135,11 +164,15 @@ pub fn fetch(version: &Version, places: &[Place], fields: &[FieldId], ignore_gro
     let mut position = vec![0u32; places.len()];
     order.iter().enumerate().for_each(|(sorted, &i)| position[i] = sorted as u32);
     let mut columns = Vec::with_capacity(fields.len());
+    let mut bytes = 0;
     for &field in fields {
         let mut taken = Vec::new();
-        for run in order.chunk_by(|&a, &b| places[a].part == places[b].part) {
+        for run in order.chunk_by(|&a, &b| places[a].part == places[b].part).flat_map(|run| run.chunks(FETCH_ROWS)) {
             let rows: Vec<u32> = run.iter().map(|&i| places[i].row).collect();
-            taken.push(parts[places[run[0]].part as usize].take(field, &rows)?);
+            let column = parts[places[run[0]].part as usize].take(field, &rows)?;
+            bytes += column.values.bytes();
+            check_output(bytes, bytes_max, what)?;
+            taken.push(column);
         }
         let sorted = Column::concat(&taken.iter().collect::<Vec<_>>());
         columns.push(sorted.take(&position));

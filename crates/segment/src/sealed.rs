@@ -13,7 +13,7 @@ use types::Result;
 use types::bitset::Bitset;
 use types::delete::DeleteEntry;
 use types::id::{FieldId, IndexId, PartitionId, SegmentId};
-use types::schema::{DataType, Field};
+use types::schema::Field;
 use types::time::Timestamp;
 use types::value::KeyRef;
 
@@ -65,6 +65,11 @@ impl Sealed {
     /// The same rows and deaths with other indexes: when one was built or dropped.
     pub fn with_indexes(&self, indexes: Vec<SealedIndex>) -> Self {
         Self { reader: self.reader.clone(), key: self.key.clone(), indexes, deaths: self.deaths.clone() }
+    }
+
+    /// Whether a delete in one is a delete in the other.
+    pub fn shares_deaths(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.deaths, &other.deaths)
     }
 
     /// Which segment.
@@ -144,11 +149,6 @@ impl Sealed {
         visible
     }
 
-    /// Rows that ended so far: what a compaction is planned by.
-    pub fn dead_rows(&self) -> usize {
-        self.deaths.read().ends.len()
-    }
-
     /// The rows of a key that `visible` has.
     ///
     /// # Errors
@@ -160,11 +160,6 @@ impl Sealed {
     /// The primary key's field.
     pub fn key_field(&self) -> FieldId {
         self.key.id
-    }
-
-    /// The primary key's type.
-    pub fn key_type(&self) -> DataType {
-        self.key.data_type
     }
 }
 

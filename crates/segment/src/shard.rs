@@ -16,7 +16,7 @@ use store::manifest::{Flushed, Manifest};
 use types::batch::Batch;
 use types::column::{Column, Values};
 use types::delete::DeleteEntry;
-use types::id::{PartitionId, ShardId};
+use types::id::{PartitionId, SegmentId, ShardId};
 use types::position::Position;
 use types::record::{Body, Keys, Record, Rows};
 use types::schema::Schema;
@@ -287,14 +287,18 @@ impl Shard {
         self.growing.forget(base.flushed.clock);
         self.is_open = segments.is_some();
         let segments = segments.unwrap_or_default();
+        let known: BTreeMap<SegmentId, Arc<Sealed>> = self.sealed.iter().map(|sealed| (sealed.id(), sealed.clone())).collect();
         self.sealed = segments.sealed.into();
         self.gaps = segments.gaps.into();
+        self.deletes.retain(|entry| entry.effective > base.flushed.clock);
+        // A segment that was here has had each delete as it came.
+        let is_fresh = |sealed: &&Arc<Sealed>| known.get(&sealed.id()).is_none_or(|known| !known.shares_deaths(sealed));
+        let fresh: Vec<Arc<Sealed>> = self.sealed.iter().filter(is_fresh).cloned().collect();
         let deletes = std::mem::take(&mut self.deletes);
         for entry in &deletes {
-            self.delete_sealed(entry);
+            self.delete_in(&fresh, entry);
         }
         self.deletes = deletes;
-        self.deletes.retain(|entry| entry.effective > base.flushed.clock);
         while self.unflushed.front().is_some_and(|span| span.last <= base.flushed.position) {
             self.unflushed.pop_front();
         }
@@ -313,15 +317,16 @@ impl Shard {
                 kills_below: keys.kills_below.unwrap_or(timestamp),
             };
             self.growing.delete(&entry);
-            self.delete_sealed(&entry);
+            let sealed = self.sealed.clone();
+            self.delete_in(&sealed, &entry);
             self.deletes.push(entry);
         }
     }
 
-    /// Ends rows in segments. One whose key index is damaged becomes a gap: its rows that should be dead can't be told any more.
-    fn delete_sealed(&mut self, entry: &DeleteEntry) {
+    /// Ends rows in `segments` of the shard. One whose key index is damaged becomes a gap: its rows that should be dead can't be told any more.
+    fn delete_in(&mut self, segments: &[Arc<Sealed>], entry: &DeleteEntry) {
         let mut damaged = Vec::new();
-        for segment in self.sealed.iter() {
+        for segment in segments {
             if let Err(error) = segment.delete(entry) {
                 damaged.push(Gap::of_open(segment, error));
             }

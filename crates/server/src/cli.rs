@@ -183,14 +183,14 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.to_string()),
     };
-    let world = World::real();
-    let log = match Log::start(&LogOptions::from_config(&loaded.config.log, &run.to_string()), world.clock.clone()) {
+    let config = &loaded.config;
+    let threads = config.elanus.memory.search_threads;
+    let world = threads.map_or_else(World::real, |threads| World::with_threads(threads as usize));
+    let log = match Log::start(&LogOptions::from_config(config, &run.to_string()), world.clock.clone()) {
         Ok(log) => log,
         Err(error) => return fail(&error.to_string()),
     };
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    loaded.tell();
     let live = LiveConfig::new(sources, &loaded);
     let log = Arc::new(log);
     follow_settings(&world, &live, &log);

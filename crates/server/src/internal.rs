@@ -20,7 +20,7 @@ use role::root::Changed;
 use types::id::NodeId;
 use types::{Code, Error, Result};
 
-use crate::port::{Port, local_host};
+use crate::port::{EVERY_ADDRESS, Port, local_host};
 use crate::roles::{Role, RoleSet};
 
 /// The switch.
@@ -63,7 +63,7 @@ impl Internal {
         if std::env::var_os(SWITCH).is_none_or(|value| value != "1") {
             return Ok(Self::near());
         }
-        let port = Port::bind("127.0.0.1:0", SWITCH).await?;
+        let port = Port::bind(("127.0.0.1", 0), SWITCH).await?;
         let address = port.address().to_string();
         tracing::info!(address, "calls between roles go over the network");
         let addresses = Role::ALL.map(|role| (role, address.clone())).into();
@@ -74,7 +74,7 @@ impl Internal {
         let mut internal = Self { way: Way::Cluster, ports: Vec::new(), addresses: BTreeMap::new() };
         for role in roles.iter() {
             let Place { listen, port, advertised, key } = place(config, role);
-            let bound = Port::bind(&format!("{}:{port}", listen.as_deref().unwrap_or("0.0.0.0")), &key).await?;
+            let bound = Port::bind((listen.as_deref().unwrap_or(EVERY_ADDRESS), port), &key).await?;
             let actual = bound.address().port();
             let address = match advertised {
                 // A port that was left to the system is known now.
@@ -133,24 +133,15 @@ struct Place {
 }
 
 fn place(config: &Config, role: Role) -> Place {
-    macro_rules! of {
-        ($section:expr, $name:literal) => {
-            Place {
-                listen: $section.ip.clone(),
-                port: $section.port,
-                advertised: $section.advertised(),
-                key: concat!($name, ".port").to_owned(),
-            }
-        };
-    }
+    let of = |listen: &Option<String>, port, advertised, key: &str| Place { listen: listen.clone(), port, advertised, key: key.to_owned() };
     match role {
-        Role::RootCoord => of!(config.root_coord, "rootCoord"),
-        Role::DataCoord => of!(config.data_coord, "dataCoord"),
-        Role::QueryCoord => of!(config.query_coord, "queryCoord"),
-        Role::IndexCoord => of!(config.index_coord, "indexCoord"),
-        Role::DataNode => of!(config.data_node, "dataNode"),
-        Role::QueryNode => of!(config.query_node, "queryNode"),
-        Role::IndexNode => of!(config.index_node, "indexNode"),
+        Role::RootCoord => of(&config.root_coord.ip, config.root_coord.port, config.root_coord.advertised(), "rootCoord.port"),
+        Role::DataCoord => of(&config.data_coord.ip, config.data_coord.port, config.data_coord.advertised(), "dataCoord.port"),
+        Role::QueryCoord => of(&config.query_coord.ip, config.query_coord.port, config.query_coord.advertised(), "queryCoord.port"),
+        Role::IndexCoord => of(&config.index_coord.ip, config.index_coord.port, config.index_coord.advertised(), "indexCoord.port"),
+        Role::DataNode => of(&config.data_node.ip, config.data_node.port, config.data_node.advertised(), "dataNode.port"),
+        Role::QueryNode => of(&config.query_node.ip, config.query_node.port, config.query_node.advertised(), "queryNode.port"),
+        Role::IndexNode => of(&config.index_node.ip, config.index_node.port, config.index_node.advertised(), "indexNode.port"),
         Role::Proxy => {
             let (ip, port) = (config.proxy.ip.clone(), config.proxy.internal_port);
             let advertised = ip.as_ref().map(|ip| format!("{ip}:{port}"));

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod internal;
 pub mod memory;
 mod observe;
+mod oversize;
 mod port;
 pub mod process;
 mod reload;

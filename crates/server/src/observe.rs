@@ -187,6 +187,16 @@ impl Observe for RequestMetrics {
             None => {}
         }
     }
+
+    fn dropped(&self, _database: &str, collection: &str) {
+        const LABEL: &str = "collection_name";
+        self.requests.forget(LABEL, collection);
+        self.received_bytes.forget(LABEL, collection);
+        self.received_queries.forget(LABEL, collection);
+        [&self.inserted, &self.upserted, &self.deleted, &self.searched].iter().for_each(|family| family.forget(LABEL, collection));
+        let timed = [&self.mutation_latency, &self.collection_mutation_latency, &self.read_latency, &self.collection_read_latency];
+        timed.iter().for_each(|family| family.forget(LABEL, collection));
+    }
 }
 
 /// Says what runs, once: always 1.

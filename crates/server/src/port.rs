@@ -1,4 +1,4 @@
-//! One port for gRPC and REST: HTTP/1.1, and HTTP/2 by its preface, told apart by hyper, not by sniffing bytes of our own.
+//! One port for gRPC and whatever else speaks HTTP: HTTP/1.1, and HTTP/2 by its preface, told apart by hyper, not by sniffing bytes of our own.
 //!
 //! gRPC services are routes by path; what no route takes is answered by [`not_found`] in the caller's own language: `grpc-status: 12`
 //! for gRPC, a JSON 404 for others. Limits, windows and keep-alive are set here because tonic's own server isn't in between.
@@ -58,6 +58,9 @@ pub fn host_name() -> String {
     std::env::var("HOSTNAME").unwrap_or_default()
 }
 
+/// Where a port listens that no setting keeps to one address.
+pub const EVERY_ADDRESS: &str = "0.0.0.0";
+
 /// A listening port.
 pub struct Port {
     listener: TcpListener,
@@ -65,14 +68,23 @@ pub struct Port {
 }
 
 impl Port {
-    /// Binds `address`; port 0 takes a free one.
+    /// Binds a host (an address or a name) and a port; port 0 takes a free one. `keys` are those that say so.
     ///
     /// # Errors
     /// Names the address, and who to ask.
-    pub async fn bind(address: &str, key: &str) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::io(format!("can't listen on {address} (key {key}): is another process there?"), error);
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(|error| Error::io(format!("can't listen on {address}"), error))?;
+    pub async fn bind((host, port): (&str, u16), keys: &str) -> Result<Self> {
+        // As in a URL: `[::1]`.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let failed = |error: std::io::Error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::AddrInUse => ": is another process there?",
+                std::io::ErrorKind::AddrNotAvailable => ": that isn't an address of this machine",
+                _ => "",
+            };
+            Error::io(format!("can't listen on {host}:{port} (key {keys}){why}"), error)
+        };
+        let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
 

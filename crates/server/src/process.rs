@@ -144,16 +144,17 @@ impl Process {
         Ok(Self { node, links, seats, workers, proxy, embedded: storage.embedded, leading, resign, registration })
     }
 
-    /// Gives up what others may take over, and writes what a fast start needs.
-    pub async fn settle(self) {
+    /// Gives up what others may take over, and writes what a fast start needs, as far as that goes within `limit`.
+    pub async fn settle(self, world: &World, limit: Duration) {
         if let Some(registration) = self.registration {
             registration.end().await;
         }
         // In a cluster another node goes on from the log at once.
         if self.embedded
             && let Some(data) = &self.workers.data
+            && world.within(limit, data.settle()).await.is_none()
         {
-            data.settle().await;
+            tracing::warn!(seconds = limit.as_secs(), "not everything was flushed before the end: its log is read again at the next start");
         }
         self.resign.cancel();
         for task in self.leading {

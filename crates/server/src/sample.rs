@@ -10,7 +10,7 @@ use base::metrics::{Family, Gauge, Metric, Metrics, milvus, process};
 use coord::figures::{CollectionFigures, Figures};
 use coord::root::Root;
 use coord::seat::Seat;
-use node::channel::Channels;
+use node::channels::Channels;
 use node::data::DataNodeRole;
 use node::query::QueryNodeRole;
 use types::id::CollectionId;

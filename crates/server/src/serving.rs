@@ -15,7 +15,8 @@ use types::id::NodeId;
 use crate::admin::{self, Health};
 use crate::internal::Internal;
 use crate::observe::{RequestMetrics, say_what_runs};
-use crate::port::Port;
+use crate::oversize;
+use crate::port::{EVERY_ADDRESS, Port};
 use crate::process::{Process, Start};
 use crate::reload::Reloading;
 use crate::roles::{Role, RoleSet};
@@ -27,8 +28,28 @@ pub struct Server {
     world: World,
     process: Process,
     opened: Opened,
-    grace: Duration,
+    patience: Patience,
     serving: Vec<base::task::Task<()>>,
+}
+
+/// How long a stop waits.
+struct Patience {
+    /// For requests that are under way.
+    requests: Duration,
+    /// For flushes.
+    flushes: Duration,
+    /// For everything.
+    together: Duration,
+}
+
+impl Patience {
+    fn of(config: &Config) -> Self {
+        Self {
+            requests: config.proxy.graceful_stop_timeout,
+            flushes: config.data_node.graceful_stop_timeout,
+            together: config.common.graceful_stop_timeout,
+        }
+    }
 }
 
 impl Server {
@@ -45,7 +66,9 @@ impl Server {
         let mut serving = vec![serve_admin(world, config, &health, sampler.clone()).await?];
         // Ports before storage: who can't listen must not take part.
         let port = match run.has(Role::Proxy) {
-            true => Some(Port::bind(&format!("0.0.0.0:{}", config.proxy.port), "proxy.port").await?),
+            true => {
+                Some(Port::bind((config.proxy.ip.as_deref().unwrap_or(EVERY_ADDRESS), config.proxy.port), "proxy.ip, proxy.port").await?)
+            }
             false => None,
         };
         let internal = Internal::bind(config, run).await?;
@@ -88,37 +111,40 @@ impl Server {
         };
         world.tasks.spawn(reloading.run(world.clone(), changes)).detach();
 
-        let grace = Duration::from_secs(5);
+        let patience = Patience::of(config);
         match (port, proxy) {
             (Some(port), Some(proxy)) => {
                 let service = MilvusServiceServer::from_arc(proxy.clone())
                     .max_decoding_message_size(config.proxy.grpc.server_max_recv_size.0 as usize)
                     .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
                 tracing::info!(address = %port.address(), "ready");
-                serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, grace)));
+                serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, patience.requests)));
             }
             _ => tracing::info!(address, "ready"),
         }
-        Ok(Self { world: world.clone(), process, opened, grace, serving })
+        Ok(Self { world: world.clone(), process, opened, patience, serving })
     }
 
-    /// Lets requests end, writes what a fast start needs, and ends.
+    /// Lets requests end, writes what a fast start needs, and ends: all of it before one deadline. What isn't done by then is read from the
+    /// log at the next start, as after a kill.
     pub async fn stop(self) {
+        let deadline = self.world.clock.now() + self.patience.together;
+        let left = |world: &World| deadline.saturating_duration_since(world.clock.now());
         self.world.tasks.stop();
         for task in self.serving {
-            // A connection that doesn't end within the grace is cut by the process's end.
-            if self.world.within(2 * self.grace, task.join()).await.is_none() {
+            // A connection that doesn't end in time is cut by the process's end.
+            if self.world.within(left(&self.world), task.join()).await.is_none() {
                 tracing::warn!("a port didn't close in time");
             }
         }
-        self.process.settle().await;
+        self.process.settle(&self.world, self.patience.flushes.min(left(&self.world))).await;
         self.opened.close().await;
         tracing::info!("stopped");
     }
 }
 
 async fn serve_admin(world: &World, config: &Config, health: &Health, sampler: Arc<Sampler>) -> Result<base::task::Task<()>> {
-    let port = Port::bind(&format!("0.0.0.0:{}", config.elanus.metrics_port), "METRICS_PORT").await?;
+    let port = Port::bind((EVERY_ADDRESS, config.elanus.metrics_port), "METRICS_PORT").await?;
     tracing::info!(address = %port.address(), "health and metrics");
     let router = admin::router(health.clone(), sampler);
     Ok(world.tasks.spawn(port.serve(world.clone(), router, Duration::from_secs(1))))
@@ -130,6 +156,7 @@ async fn client_routes(service: MilvusServiceServer<Proxy>) -> axum::Router {
     axum::Router::new()
         .route_service("/milvus.proto.milvus.MilvusService/{*method}", service)
         .route_service("/grpc.health.v1.Health/{*method}", health)
+        .layer(axum::middleware::map_response(oversize::translate))
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or Ctrl-C.

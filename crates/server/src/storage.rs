@@ -154,7 +154,10 @@ async fn open_objects(reach: &Reach<'_>, config: &Config, backends: &Backends) -
 async fn open_log(reach: &Reach<'_>, config: &Config, backends: &Backends) -> Result<Arc<dyn Log>> {
     let failed = |error: LogError| error.to_error(&ChannelName::from("the log"));
     match &backends.log {
-        LogBackend::Embedded(directory) => Ok(Arc::new(EmbeddedLog::open(reach.world, directory).await.map_err(failed)?)),
+        LogBackend::Embedded(directory) => {
+            let log = EmbeddedLog::open_with(reach.world, directory, config.elanus.log.file_bytes.0).await;
+            Ok(Arc::new(log.map_err(failed)?))
+        }
         LogBackend::Kafka => {
             let kafka = options::kafka(config);
             let open = async || {

@@ -17,7 +17,7 @@ use coord::seat::{Coordinator, Seat, Term};
 use coord::shared::{self, Settings, Shared};
 use meta::election::{Candidate, Leadership, campaign};
 use meta::store::{Meta, MetaError};
-use node::channel::Channels;
+use node::channels::Channels;
 use node::data::{DataNodeRole, Limits};
 use node::follow::{self, Followers};
 use node::index::IndexNodeRole;

@@ -1,4 +1,4 @@
-//! Names of objects below the store's root. Every attempt has an id of its own, so no name is ever used twice (design §2, rule 3).
+//! Names of objects below the store's root. Every attempt has an id of its own, so no name is ever used twice (`docs/design.md` rule 3).
 //!
 //! Names only; nothing here reads or writes. What lies under each: `docs/formats/`.
 

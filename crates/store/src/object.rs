@@ -4,7 +4,7 @@
 //! - a put is durable when answered; a reader sees a whole object or none;
 //! - [`Store::put_if_absent`]: of concurrent creators of one name one wins; an error other than `Exists` means unknown: read it;
 //! - listing is complete for objects whose put was answered before;
-//! - nothing uses conditional overwrite: no object is ever written twice under one name (rule 3).
+//! - nothing uses conditional overwrite: no object is ever written twice under one name (`docs/design.md` rule 3).
 //!
 //! Names are `/`-separated, relative to the store's root (`<rootPath>/elanus`); [`check_name`] says what else they may not be. No name
 //! is another's beginning up to a `/`: a local directory can't hold both.
@@ -74,7 +74,7 @@ pub struct ObjectInfo {
 /// How a store fails.
 #[derive(Clone, PartialEq, Debug)]
 pub enum StoreError {
-    /// No such object: named, for rule 7.
+    /// No such object: named, for `docs/design.md` rule 7.
     Missing(String),
     /// The name is taken.
     Exists(String),

@@ -6,7 +6,7 @@ use crate::id::PartitionId;
 use crate::time::Timestamp;
 use crate::value::Key;
 
-/// One key's delete (`log.md` §7). A row dies if its key is equal, its partition is meant, and its timestamp is below `kills_below`.
+/// One key's delete (`docs/protocol.md` §7). A row dies if its key is equal, its partition is meant, and its timestamp is below `kills_below`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DeleteEntry {
     /// The primary key.

@@ -196,7 +196,7 @@ impl Error {
         Self::new(Code::INTERNAL, format!("{reason}: service internal error"))
     }
 
-    /// Something read back isn't what was written (rule 7): says what is at risk.
+    /// Something read back isn't what was written (`docs/design.md` rule 7): says what is at risk.
     pub fn corrupt(what: impl fmt::Display) -> Self {
         Self::new(Code::DATA_INTEGRITY, format!("{what}: data integrity check failed"))
     }

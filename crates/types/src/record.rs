@@ -1,4 +1,4 @@
-//! What the log holds (`log.md` §1; bytes in `docs/formats/record.md`): a header that every reader checks, and a body that its shard applies.
+//! What the log holds (`docs/protocol.md` §1; bytes in `docs/formats/record.md`): a header that every reader checks, and a body that its shard applies.
 //!
 //! A frame is one part of one record: a header of [`HEADER_BYTES`] and a slice of the body. The header has its own checksum,
 //! so that damage in a body costs one shard and damage in a header stops the channel. Frames say nothing of where they lie.
@@ -21,9 +21,9 @@ pub const HEADER_BYTES: usize = 128;
 /// Which sequencer wrote a record: `process` is taken from meta at every start, `attempt` rises when an append's outcome is unknown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Epoch {
-    /// `e` of `log.md`.
+    /// `e` of `docs/protocol.md`.
     pub process: u64,
-    /// `i` of `log.md`.
+    /// `i` of `docs/protocol.md`.
     pub attempt: u32,
 }
 
@@ -166,7 +166,7 @@ impl Frame {
     /// Reads a frame.
     ///
     /// # Errors
-    /// `DATA_INTEGRITY` where the header can't be trusted: the channel stops (rule 7). A damaged body is in [`Frame::body`].
+    /// `DATA_INTEGRITY` where the header can't be trusted: the channel stops (`docs/design.md` rule 7). A damaged body is in [`Frame::body`].
     pub fn decode(bytes: &Bytes) -> Result<Self> {
         if bytes.len() < HEADER_BYTES {
             return Err(Error::corrupt(format!("a log frame of {} bytes has no header", bytes.len())));

@@ -1,4 +1,4 @@
-//! The ordered log per channel: a backend trait that appends and reads opaque frames, and once above it the protocol of `log.md`.
+//! The ordered log per channel: a backend trait that appends and reads opaque frames, and once above it the protocol of `docs/protocol.md`.
 //!
 //! Not here: what a record does to rows (`segment`), who may sequence which channel (`coord`), where the pointer to a checkpoint lives (`meta`).
 //!

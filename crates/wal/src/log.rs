@@ -8,7 +8,7 @@
 //! - reading below the start of what is kept is the error [`LogError::Truncated`], never a silent skip;
 //! - a log that ends before what was already read is [`LogError::Shrunk`].
 //!
-//! Nothing here fences a stale writer for sure: two appenders of one channel may both succeed. Epochs in the records decide (`log.md` §2, §3).
+//! Nothing here fences a stale writer for sure: two appenders of one channel may both succeed. Epochs in the records decide (`docs/protocol.md` §2, §3).
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,7 +38,7 @@ pub trait Log: Send + Sync {
     async fn reader(&self, channel: &ChannelName, from: Position) -> Result<Box<dyn Reader>, LogError>;
 
     /// The lowest position that can be read, and one above the last frame as this backend knows it now. The end may be stale where
-    /// the backend has replicas: never used for a strong read (`log.md` §5).
+    /// the backend has replicas: never used for a strong read (`docs/protocol.md` §5).
     async fn bounds(&self, channel: &ChannelName) -> Result<Bounds, LogError>;
 
     /// Lets go of frames below `position`. Frees what it can; never anything at or above.
@@ -109,7 +109,7 @@ pub enum LogError {
         /// The log's end now.
         end: Position,
     },
-    /// Bytes that aren't what was written (rule 7).
+    /// Bytes that aren't what was written (`docs/design.md` rule 7).
     Damaged(Error),
     /// The channel can't be used as it is: several partitions, a retention that deletes. Says what to change.
     Misconfigured(Error),

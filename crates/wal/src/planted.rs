@@ -1,29 +1,29 @@
 //! Bugs that the simulation plants to prove that it would find them. All off everywhere else; no configuration reaches them.
 
-/// Which rules to break. Each field names the rule of `log.md` that it ignores.
+/// Which rules to break. Each field names the section with the rule that it ignores.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Planted {
-    /// §3: readers take records of lower epochs.
+    /// `docs/protocol.md` §3: readers take records of lower epochs.
     pub ignored_epoch: bool,
-    /// §2: requests are answered when they are stamped.
+    /// `docs/protocol.md` §2: requests are answered when they are stamped.
     pub answer_before_durable: bool,
-    /// §2: a sequencer starts with an empty writers' table.
+    /// `docs/protocol.md` §2: a sequencer starts with an empty writers' table.
     pub writers_lost_at_takeover: bool,
-    /// §2: a refusal is kept in memory only.
+    /// `docs/protocol.md` §2: a refusal is kept in memory only.
     pub refusal_in_memory: bool,
-    /// §2: a sequence above last + 1 is taken.
+    /// `docs/protocol.md` §2: a sequence above last + 1 is taken.
     pub gap_accepted: bool,
-    /// §2: what is sent again keeps its timestamp.
+    /// `docs/protocol.md` §2: what is sent again keeps its timestamp.
     pub keeps_timestamps: bool,
-    /// §2: a takeover goes on from its Epoch's clock, not from the greatest seen.
+    /// `docs/protocol.md` §2: a takeover goes on from its Epoch's clock, not from the greatest seen.
     pub clock_of_epoch_only: bool,
-    /// §3: an unfinished set outlives a higher Epoch.
+    /// `docs/protocol.md` §3: an unfinished set outlives a higher Epoch.
     pub set_outlives_epoch: bool,
-    /// §6: an acknowledged position is believed without reading the gap below it.
+    /// `docs/protocol.md` §6: an acknowledged position is believed without reading the gap below it.
     pub gap_unread: bool,
-    /// §1: the applied clock moves with the first part of a set.
+    /// `docs/protocol.md` §1: the applied clock moves with the first part of a set.
     pub clock_by_part: bool,
-    /// §4: a checkpoint has the table and number of now under an older position.
+    /// `docs/protocol.md` §4: a checkpoint has the table and number of now under an older position.
     pub checkpoint_of_now: bool,
 }

@@ -68,6 +68,15 @@ fn names() -> &'static Names {
     })
 }
 
+/// Sections among them that an operator would rely on: encryption of what is stored, checks of requests by a plug-in.
+const RELIED_ON: [&str; 2] = ["cipherplugin", "hook"];
+
+/// Whether someone who sets the accepted name would rely on it.
+pub(super) fn is_relied_on(name: &str) -> bool {
+    let first = name.strip_prefix("milvus.").unwrap_or(name).split(['.', '/']).next().unwrap_or_default();
+    RELIED_ON.contains(&normalize(first).as_str())
+}
+
 /// Whether Milvus knows the name and we do nothing with it.
 pub(super) fn is_accepted(name: &str) -> bool {
     let names = names();
@@ -81,6 +90,13 @@ pub(super) fn is_accepted(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_relied_on() {
+        assert!(is_relied_on("cipherPlugin.soPathGo") && is_relied_on("milvus.hook.soPath"));
+        assert!(!is_relied_on("grpc.log.level") && !is_relied_on("hooks"));
+        assert!(RELIED_ON.iter().all(|section| is_accepted(&format!("{section}.x"))));
+    }
 
     #[test]
     fn names_and_sections() {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::external::{MetastoreType, MqType, StorageType};
+use super::external::{CloudProvider, MetastoreType, MqType, StorageType};
 use super::{Config, ConfigError};
 
 /// Names of our parts in a data directory.
@@ -204,15 +204,19 @@ impl Choice<'_> {
         }
         let minio = &self.config.minio;
         let place = format!("{}, bucket {}", minio.endpoint(), minio.bucket_name);
+        let remote = |why: String| match minio.cloud_provider {
+            CloudProvider::Azure | CloudProvider::GcpNative => {
+                Err("minio.cloudProvider is azure or gcpnative: only stores that speak S3 are reached yet".to_owned())
+            }
+            _ => Ok((ObjectsBackend::Remote, format!("{place}: {why}"))),
+        };
         let type_named = self.named("common.storageType");
         match (self.config.common.storage_type, self.named("minio.address")) {
             // Several processes may share a directory through a network file system: theirs to know.
             (StorageType::Local, _) => local(type_named.unwrap_or_else(|| "common.storageType is local".to_owned())),
-            (StorageType::Remote, Some(named)) => Ok((ObjectsBackend::Remote, format!("{place}: {named}"))),
+            (StorageType::Remote, Some(named)) => remote(named),
             (StorageType::Remote, None) if self.deployment.standalone => local("minio.address isn't set".to_owned()),
-            (StorageType::Remote, None) => {
-                Ok((ObjectsBackend::Remote, format!("{place}: roles in several processes need it, this is the default")))
-            }
+            (StorageType::Remote, None) => remote("roles in several processes need it, this is the default".to_owned()),
         }
     }
 }

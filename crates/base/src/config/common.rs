@@ -14,7 +14,7 @@ section! {
         /// Name of the partition that every collection has.
         "defaultPartitionName" => default_partition_name: String = "_default";
         /// Name of an index that was made without one.
-        "defaultIndexName" => default_index_name: String = "_default_idx";
+        "defaultIndexName" => default_index_name: String = "_default_idx" .ignored();
         /// A read with bounded consistency may miss this much of the latest.
         "gracefulTime" => graceful_time: Duration = "5000" .unit(Unit::Milliseconds) .reloads();
         /// How long a stop waits for what is under way, over all roles of the process.
@@ -22,9 +22,9 @@ section! {
         /// Longest JSON value, in bytes.
         "JSONMaxLength" => json_max_length: Bytes = "65536" .unit(Unit::Bytes) .reloads();
         /// The cluster's number among several: part of automatic ids.
-        "clusterID" => cluster_id: u64 = "0" .range(0.0, 7.0);
+        "clusterID" => cluster_id: u64 = "0" .range(0.0, 7.0) .ignored();
         /// Whether an address of the machine is looked for among IPv6 ones first.
-        "preferIPv6" => prefer_ipv6: bool = "false";
+        "preferIPv6" => prefer_ipv6: bool = "false" .ignored();
         /// `local` keeps objects as files in the local directory; all others are an object store.
         "storageType" => storage_type: StorageType = "remote";
     }
@@ -40,7 +40,7 @@ section! {
         /// The longest that a process may stay registered after it went silent. Ours are shorter.
         "ttl" => ttl: Duration = "15" .unit(Unit::Seconds) .range(1.0, 3600.0);
         /// How often registration is tried before the process gives up.
-        "retryTimes" => retry_times: u32 = "30" .range(1.0, 1000000.0);
+        "retryTimes" => retry_times: u32 = "30" .range(1.0, 1000000.0) .ignored();
     }
 }
 
@@ -48,19 +48,23 @@ section! {
     /// Users, roles and TLS.
     pub struct Security {
         /// Whether requests need a user.
-        "authorizationEnabled" => authorization_enabled: bool = "false";
+        "authorizationEnabled" => authorization_enabled: bool = "false"
+            .refused("users and privileges aren't there yet, every client may do everything: set it to false and let only those reach the \
+                      port who may");
         /// The password that `root` begins with.
-        "defaultRootPassword" => default_root_password: Secret = "Milvus" .secret();
+        "defaultRootPassword" => default_root_password: Secret = "Milvus" .secret() .ignored();
         /// Users that need no old password to change one.
-        "superUsers" => super_users: Vec<String> = "";
+        "superUsers" => super_users: Vec<String> = "" .ignored();
         /// Whether `root` is bound to its role as others are.
-        "rootShouldBindRole" => root_should_bind_role: bool = "false";
+        "rootShouldBindRole" => root_should_bind_role: bool = "false" .ignored();
         /// Whether everyone has the role `public`'s privileges.
-        "enablePublicPrivilege" => enable_public_privilege: bool = "true";
+        "enablePublicPrivilege" => enable_public_privilege: bool = "true" .ignored();
         /// TLS for clients: 0 none, 1 the server shows a certificate, 2 the client too.
-        "tlsMode" => tls_mode: u16 = "0" .range(0.0, 2.0);
+        "tlsMode" => tls_mode: u16 = "0" .range(0.0, 2.0)
+            .refused("TLS for clients isn't there yet: set it to 0, and put what ends TLS in front of the port");
         /// Whether roles talk to each other through TLS.
-        "internaltlsEnabled" => internal_tls_enabled: bool = "false";
+        "internaltlsEnabled" => internal_tls_enabled: bool = "false"
+            .refused("TLS between roles isn't there yet: set it to false; in one process nothing that they say leaves it");
     }
 }
 
@@ -68,11 +72,11 @@ section! {
     /// Certificates for clients.
     pub struct Tls {
         /// File of the server's certificate.
-        "serverPemPath" => server_pem_path: String = "configs/cert/server.pem";
+        "serverPemPath" => server_pem_path: String = "configs/cert/server.pem" .ignored();
         /// File of its key.
-        "serverKeyPath" => server_key_path: String = "configs/cert/server.key";
+        "serverKeyPath" => server_key_path: String = "configs/cert/server.key" .ignored();
         /// File of the authority that signed the clients' certificates.
-        "caPemPath" => ca_pem_path: String = "configs/cert/ca.pem";
+        "caPemPath" => ca_pem_path: String = "configs/cert/ca.pem" .ignored();
     }
 }
 
@@ -80,13 +84,13 @@ section! {
     /// Certificates between roles.
     pub struct InternalTls {
         /// File of the certificate.
-        "serverPemPath" => server_pem_path: String = "configs/cert/server.pem";
+        "serverPemPath" => server_pem_path: String = "configs/cert/server.pem" .ignored();
         /// File of its key.
-        "serverKeyPath" => server_key_path: String = "configs/cert/server.key";
+        "serverKeyPath" => server_key_path: String = "configs/cert/server.key" .ignored();
         /// File of the authority that signed both.
-        "caPemPath" => ca_pem_path: String = "configs/cert/ca.pem";
+        "caPemPath" => ca_pem_path: String = "configs/cert/ca.pem" .ignored();
         /// The name that the certificates are for.
-        "sni" => sni: String = "localhost" .old(&["internaltls.internalTLSSNI"]);
+        "sni" => sni: String = "localhost" .old(&["internaltls.internalTLSSNI"]) .ignored();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::key::Key;
+use super::key::{Effect, Key};
 use super::section::Table;
 use super::{Config, KeyEntry};
 
@@ -16,6 +16,7 @@ const HEAD: &str = "\
 # To set one, take away the `#` right before its name. Files are read from the directory that MILVUSCONF names, else from ./configs:
 # milvus.yaml, _test.yaml, default.yaml, user.yaml, elanus.yaml, each over the one before. The environment comes before all of them:
 # PROXY_PORT or MILVUS_CONF_PROXY_PORT is proxy.port. Letter case, dots and underscores don't matter in names.
+# What is \"not acted upon yet\" is read and checked and changes nothing; setting it to anything but its default is named at start.
 ";
 
 /// A section or a key, in its place.
@@ -86,12 +87,18 @@ fn push_line(text: &mut String, indent: &str, line: &str) {
 }
 
 fn remarks(entry: &KeyEntry) -> String {
-    let Key { reloads, old, variable, .. } = entry.key;
+    let Key { reloads, effect, old, variable, .. } = entry.key;
     let mut allowed = entry.allowed.clone();
     if let Some(first) = allowed.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let mut remarks = format!("{allowed}. {}.", if reloads { "Changes at once" } else { "Changes at a restart" });
+    let takes_effect = match (effect, reloads) {
+        (Effect::Acted, true) => "Changes at once.".to_owned(),
+        (Effect::Acted, false) => "Changes at a restart.".to_owned(),
+        (Effect::Ignored, _) => "Not acted upon yet.".to_owned(),
+        (Effect::Refused(instead), _) => format!("Not acted upon yet, and any other value refuses the start: {instead}."),
+    };
+    let mut remarks = format!("{allowed}. {takes_effect}");
     if let Some(variable) = variable {
         write!(remarks, " Environment: {variable}.").expect("writing to memory doesn't fail");
     }

@@ -24,9 +24,9 @@ section! {
         /// How long a connection may take.
         "dialTimeout" => dial_timeout: Duration = "5000" .unit(Unit::Milliseconds);
         /// Time between pings of an idle connection.
-        "dialKeepAliveTime" => dial_keep_alive_time: Duration = "3000" .unit(Unit::Milliseconds);
+        "dialKeepAliveTime" => dial_keep_alive_time: Duration = "3000" .unit(Unit::Milliseconds) .ignored();
         /// How long a ping may take.
-        "dialKeepAliveTimeout" => dial_keep_alive_timeout: Duration = "2000" .unit(Unit::Milliseconds);
+        "dialKeepAliveTimeout" => dial_keep_alive_timeout: Duration = "2000" .unit(Unit::Milliseconds) .ignored();
     }
     sections {
         "use" => using: EtcdUse;
@@ -110,7 +110,7 @@ section! {
         /// `etcd`. Milvus's other one, `tikv`, is refused by name.
         "type" => kind: MetastoreType = "etcd";
         /// The most operations of one transaction; etcd's own bound is 128.
-        "maxEtcdTxnNum" => max_etcd_txn_num: u32 = "64" .range(1.0, 100000.0);
+        "maxEtcdTxnNum" => max_etcd_txn_num: u32 = "64" .range(1.0, 100000.0) .ignored();
     }
 }
 
@@ -179,9 +179,9 @@ section! {
         /// Whose object store it is; `aws` also for MinIO and Ceph.
         "cloudProvider" => cloud_provider: CloudProvider = "aws";
         /// Google's credentials, as JSON.
-        "gcpCredentialJSON" => gcp_credential_json: Secret = "" .secret();
+        "gcpCredentialJSON" => gcp_credential_json: Secret = "" .secret() .ignored();
         /// Where the machine's role is asked for; empty is the provider's own place.
-        "iamEndpoint" => iam_endpoint: Option<String> = "";
+        "iamEndpoint" => iam_endpoint: Option<String> = "" .ignored();
         /// The bucket's region.
         "region" => region: String = "";
         /// Whether the bucket is part of the host name instead of the path.
@@ -189,7 +189,7 @@ section! {
         /// How long one request may take.
         "requestTimeoutMs" => request_timeout: Duration = "10000" .unit(Unit::Milliseconds);
         /// Objects per page of a listing; 0 is the store's own number.
-        "listObjectsMaxKeys" => list_objects_max_keys: u32 = "0" .range(0.0, 1000.0);
+        "listObjectsMaxKeys" => list_objects_max_keys: u32 = "0" .range(0.0, 1000.0) .ignored();
     }
     sections {
         "ssl" => ssl: MinioSsl;
@@ -270,23 +270,23 @@ section! {
     /// Pulsar.
     pub struct Pulsar {
         /// Host, `host:port`, or a URL such as `pulsar://host:6650`.
-        "address" => address: String = "localhost";
+        "address" => address: String = "localhost" .ignored();
         /// Port, where the address names none.
-        "port" => port: u16 = "6650";
+        "port" => port: u16 = "6650" .ignored();
         /// Port of the administration interface.
-        "webport" => webport: u16 = "80";
+        "webport" => webport: u16 = "80" .ignored();
         /// The largest message that the brokers take.
-        "maxMessageSize" => max_message_size: Bytes = "5242880" .unit(Unit::Bytes) .range(65536.0, 1073741824.0);
+        "maxMessageSize" => max_message_size: Bytes = "5242880" .unit(Unit::Bytes) .range(65536.0, 1073741824.0) .ignored();
         /// The tenant of our topics.
-        "tenant" => tenant: String = "public";
+        "tenant" => tenant: String = "public" .ignored();
         /// The namespace of our topics.
-        "namespace" => namespace: String = "default";
+        "namespace" => namespace: String = "default" .ignored();
         /// The authentication plug-in's name: `token`, or Pulsar's class name for it.
-        "authPlugin" => auth_plugin: Option<String> = "";
+        "authPlugin" => auth_plugin: Option<String> = "" .ignored();
         /// What the plug-in needs, as JSON.
-        "authParams" => auth_params: Secret = "" .secret();
+        "authParams" => auth_params: Secret = "" .secret() .ignored();
         /// How long one request may take.
-        "requestTimeout" => request_timeout: Duration = "60" .unit(Unit::Seconds);
+        "requestTimeout" => request_timeout: Duration = "60" .unit(Unit::Seconds) .ignored();
     }
 }
 
@@ -314,7 +314,7 @@ section! {
         /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`; empty follows from the user and `kafka.ssl`.
         "securityProtocol" => security_protocol: String = "";
         /// How long a read may wait for messages.
-        "readTimeout" => read_timeout: Duration = "10" .unit(Unit::Seconds);
+        "readTimeout" => read_timeout: Duration = "10" .unit(Unit::Seconds) .ignored();
         /// Settings of librdkafka for producers, under its own names. Those that keep the log safe stay as they are.
         "producer" => producer: BTreeMap<String, String> = "";
         /// Settings of librdkafka for consumers, under its own names.

@@ -59,6 +59,17 @@ impl Unit {
     }
 }
 
+/// What becomes of a key's value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// It is acted upon.
+    Acted,
+    /// Nothing yet: any but the default is named at start.
+    Ignored,
+    /// Nothing yet, and whoever sets it would rely on it: any but the default refuses the start with this text, which says what to do.
+    Refused(&'static str),
+}
+
 /// A key of the table: what it is called within its section, and all that can be said about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -80,6 +91,8 @@ pub struct Key {
     pub old: &'static [&'static str],
     /// A variable of the environment that sets it beside the usual ones.
     pub variable: Option<&'static str>,
+    /// What becomes of its value. A house rule compares this with who reads it.
+    pub effect: Effect,
     /// Whether the key stands for every name below it (`kafka.producer.<anything>`).
     pub open: bool,
 }
@@ -87,7 +100,8 @@ pub struct Key {
 impl Key {
     pub(super) const fn new(name: &'static str, default: &'static str, doc: &'static [&'static str]) -> Self {
         let (unit, range) = (Unit::None, None);
-        Self { name, default, doc, unit, range, reloads: false, secret: false, old: &[], variable: None, open: false }
+        let (old, effect): (&[&str], _) = (&[], Effect::Acted);
+        Self { name, default, doc, unit, range, reloads: false, secret: false, old, variable: None, effect, open: false }
     }
 
     pub(super) const fn unit(mut self, unit: Unit) -> Self {
@@ -120,6 +134,16 @@ impl Key {
         self
     }
 
+    pub(super) const fn ignored(mut self) -> Self {
+        self.effect = Effect::Ignored;
+        self
+    }
+
+    pub(super) const fn refused(mut self, instead: &'static str) -> Self {
+        self.effect = Effect::Refused(instead);
+        self
+    }
+
     pub(super) const fn open(mut self) -> Self {
         self.open = true;
         self
@@ -131,6 +155,8 @@ impl Key {
 pub struct KeyEntry {
     /// The full name: `proxy.http.enabled`.
     pub path: String,
+    /// Where its value is in [`super::Config`]: `proxy.http.enabled`, in the names of fields.
+    pub field: String,
     /// What the table says about it.
     pub key: Key,
     /// What is allowed, in words.

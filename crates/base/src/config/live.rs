@@ -1,4 +1,4 @@
-//! Settings that change while the process runs: files are read again, overrides come and go.
+//! Settings that change while the process runs: files are read again.
 //!
 //! Invariant: whoever reads sees whole, checked settings; a change that can't be read changes nothing; a key that doesn't reload keeps its
 //! value until a restart, and the operator is told.
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
+use super::key::{Effect, Key};
 use super::resolve::{self, Loaded, Resolved};
-use super::source::{Layer, Sources};
+use super::source::Sources;
 use super::{Config, ConfigError};
 use crate::clock::Clock;
 
@@ -62,6 +63,8 @@ pub struct Change {
     pub applied: Vec<String>,
     /// Keys whose new value waits for a restart.
     pub after_restart: Vec<String>,
+    /// Changed keys that aren't acted upon yet.
+    pub ignored: Vec<String>,
     /// As [`Loaded::warnings`].
     pub warnings: Vec<String>,
 }
@@ -90,21 +93,6 @@ impl LiveConfig {
         self.inner.current.subscribe()
     }
 
-    /// The overrides of a layer.
-    pub fn overrides(&self, layer: Layer) -> BTreeMap<String, String> {
-        self.inner.state.lock().sources.overrides.get(&layer).cloned().unwrap_or_default()
-    }
-
-    /// Replaces the overrides of a layer: those that the metadata store holds, or that an operator sets.
-    ///
-    /// # Errors
-    /// A value that can't be read; then nothing changes.
-    pub fn set_overrides(&self, layer: Layer, values: BTreeMap<String, String>) -> Result<Change, ConfigError> {
-        let mut state = self.inner.state.lock();
-        let sources = state.sources.clone().with_layer(layer, values);
-        self.adopt(&mut state, sources)
-    }
-
     /// Reads the files again; `None` if they are as before.
     ///
     /// # Errors
@@ -112,32 +100,35 @@ impl LiveConfig {
     pub fn reread(&self) -> Result<Option<Change>, ConfigError> {
         let before = self.inner.state.lock().sources.clone();
         // Not under the lock: files may be on a slow disk.
-        let mut sources = before.clone().with_files_read()?;
+        let sources = before.clone().with_files_read()?;
         if sources == before {
             return Ok(None);
         }
         let mut state = self.inner.state.lock();
-        // Overrides may have changed meanwhile; the files are what was read.
-        sources.overrides = state.sources.overrides.clone();
         self.adopt(&mut state, sources).map(Some)
     }
 
     fn adopt(&self, state: &mut State, sources: Sources) -> Result<Change, ConfigError> {
         let loaded = sources.load()?;
-        let reloading: BTreeSet<String> = Config::keys().into_iter().filter(|entry| entry.key.reloads).map(|entry| entry.path).collect();
-        let (applied, after_restart): (Vec<_>, Vec<_>) =
+        let keys = Config::keys();
+        let paths = |which: &dyn Fn(&Key) -> bool| -> BTreeSet<String> {
+            keys.iter().filter(|entry| which(&entry.key)).map(|entry| entry.path.clone()).collect()
+        };
+        let (reloading, unheeded) = (paths(&|key| key.reloads), paths(&|key| key.effect != Effect::Acted));
+        let (applied, waiting): (Vec<_>, Vec<_>) =
             state.resolved.changed(&loaded.resolved).into_iter().partition(|name| reloading.contains(name));
-        let resolved = loaded.resolved.with_kept(&after_restart, &state.resolved);
-        let (config, problems) = resolve::read(&resolved, &state.server_labels);
-        if !problems.is_empty() {
-            return Err(ConfigError { problems });
+        let resolved = loaded.resolved.with_kept(&waiting, &state.resolved);
+        let (ignored, after_restart) = waiting.into_iter().partition(|name| unheeded.contains(name));
+        let read = resolve::read(&resolved, &state.server_labels);
+        if !read.problems.is_empty() {
+            return Err(ConfigError { problems: read.problems });
         }
         state.sources = sources;
         state.resolved = resolved;
         if !applied.is_empty() {
-            self.inner.current.send_replace(Arc::new(config));
+            self.inner.current.send_replace(Arc::new(read.config));
         }
-        Ok(Change { applied, after_restart, warnings: loaded.warnings })
+        Ok(Change { applied, after_restart, ignored, warnings: loaded.warnings })
     }
 
     /// Reads the files again every `elanus.reloadInterval`, and when `asked` says so, for ever; logs what comes of it. A wrong file is told
@@ -145,10 +136,12 @@ impl LiveConfig {
     pub async fn follow_files(&self, clock: Clock, asked: &Notify) {
         let mut told: Option<Result<Change, ConfigError>> = None;
         loop {
+            let config = self.current();
+            let interval = config.elanus.reload_interval;
             tokio::select! {
                 biased;
                 () = asked.notified() => {}
-                () = clock.sleep(self.current().elanus.reload_interval) => {}
+                () = clock.sleep(interval) => {}
             }
             let live = self.clone();
             let Ok(result) = tokio::task::spawn_blocking(move || live.reread()).await else { continue };
@@ -175,5 +168,8 @@ fn tell(result: &Result<Change, ConfigError>) {
     }
     if !change.after_restart.is_empty() {
         tracing::warn!(keys = change.after_restart.join(", "), "settings in the files have changed and wait for a restart");
+    }
+    if !change.ignored.is_empty() {
+        tracing::warn!(keys = resolve::in_a_line(&change.ignored), "settings in the files have changed that aren't acted upon yet");
     }
 }

@@ -41,19 +41,19 @@ section! {
         /// The time of the build that clients are told.
         "buildTime" => build_time: String = "" .variable("MILVUS_BUILD_TIME");
         /// The version of Go that clients are told: some SDKs show it.
-        "goVersion" => go_version: String = "" .variable("MILVUS_USED_GO_VERSION");
+        "goVersion" => go_version: String = "" .variable("MILVUS_USED_GO_VERSION") .ignored();
         /// Whether `num_entities` leaves out deleted rows, as count(*) does. Milvus counts them until compaction.
-        "exactStats" => exact_stats: bool = "false";
+        "exactStats" => exact_stats: bool = "false" .ignored();
         /// Whether a search of a collection that isn't loaded loads it.
-        "autoLoad" => auto_load: bool = "false";
+        "autoLoad" => auto_load: bool = "false" .ignored();
         /// Whether an insert of a key that is there replaces its row. Milvus keeps both. The same on every node.
-        "uniqueKey" => unique_key: bool = "false";
+        "uniqueKey" => unique_key: bool = "false" .ignored();
         /// How often files of settings are read again.
         "reloadInterval" => reload_interval: Duration = "5" .unit(Unit::Seconds) .range(0.1, 86400.0);
         /// Dead and expired rows stay readable by snapshots for this time.
-        "snapshotHorizon" => snapshot_horizon: Duration = "600" .unit(Unit::Seconds) .range(0.0, 31536000.0);
+        "snapshotHorizon" => snapshot_horizon: Duration = "600" .unit(Unit::Seconds) .range(0.0, 31536000.0) .ignored();
         /// Files of failed attempts are removed after this time.
-        "orphanAge" => orphan_age: Duration = "24" .unit(Unit::Hours) .range(0.1, 8760.0);
+        "orphanAge" => orphan_age: Duration = "24" .unit(Unit::Hours) .range(0.1, 8760.0) .ignored();
     }
     sections {
         "flush" => flush: ElanusFlush;
@@ -70,7 +70,7 @@ section! {
         /// A shard with this much in memory is flushed.
         "shardBytes" => shard_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 16384.0) .reloads();
         /// A shard with this much in memory may be flushed while the node is idle.
-        "idleShardBytes" => idle_shard_bytes: Bytes = "16" .unit(Unit::Megabytes) .range(1.0, 16384.0);
+        "idleShardBytes" => idle_shard_bytes: Bytes = "16" .unit(Unit::Megabytes) .range(1.0, 16384.0) .ignored();
         /// With more of the log than this above its checkpoint, the shards that hold the checkpoint back are flushed. It bounds
         /// how long a restart takes.
         "logBytes" => log_bytes: Bytes = "256" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
@@ -83,7 +83,7 @@ section! {
     /// The embedded log.
     pub struct ElanusLog {
         /// Size of one file.
-        "fileBytes" => file_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 4096.0);
+        "fileBytes" => file_bytes: Bytes = "64" .unit(Unit::Megabytes) .range(1.0, 2048.0);
     }
 }
 
@@ -101,9 +101,9 @@ section! {
         /// A process's registration ends after this time without renewal; never later than `common.session.ttl`.
         "session" => session: Duration = "2000" .unit(Unit::Milliseconds) .range(100.0, 600000.0);
         /// A log's sequencer answers for it without asking for this time. Another one isn't appointed before it has passed.
-        "sequencer" => sequencer: Duration = "1500" .unit(Unit::Milliseconds) .range(100.0, 600000.0);
+        "sequencer" => sequencer: Duration = "1500" .unit(Unit::Milliseconds) .range(100.0, 600000.0) .ignored();
         /// A node whose clock differs by more from its coordinator's gets no logs.
-        "clockSkew" => clock_skew: Duration = "1000" .unit(Unit::Milliseconds) .range(10.0, 600000.0);
+        "clockSkew" => clock_skew: Duration = "1000" .unit(Unit::Milliseconds) .range(10.0, 600000.0) .ignored();
     }
 }
 
@@ -111,8 +111,8 @@ section! {
     /// Memory and threads.
     pub struct ElanusMemory {
         /// What the process may use; empty is what the machine or its container grants.
-        "bytes" => bytes: Option<Bytes> = "" .unit(Unit::Megabytes) .range(64.0, 1073741824.0);
-        /// Threads for searches; empty is one a core.
+        "bytes" => bytes: Option<Bytes> = "" .unit(Unit::Megabytes) .range(64.0, 1073741824.0) .ignored();
+        /// Threads for searches, and as many for builds of indexes; empty is one a core.
         "searchThreads" => search_threads: Option<u32> = "" .range(1.0, 4096.0);
     }
 }

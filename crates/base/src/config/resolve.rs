@@ -3,14 +3,14 @@
 //! The source decides before the spelling: an old name in a file that overrides beats the new name in one that is overridden. Within one
 //! source the new name wins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::accepted::is_accepted;
-use super::key::{KeyEntry, normalize};
+use super::accepted::{is_accepted, is_relied_on};
+use super::key::{Effect, KeyEntry, normalize};
 use super::section::Reader;
-use super::source::{Layer, Sources};
+use super::source::Sources;
 use super::{Config, ConfigError, yaml};
 
 /// The variables that set any key, with the prefix that keeps them apart from a cluster's service variables.
@@ -26,8 +26,6 @@ pub enum Origin {
     File(String),
     /// In this variable.
     Environment(String),
-    /// In an override.
-    Override(Layer),
 }
 
 impl fmt::Display for Origin {
@@ -35,7 +33,6 @@ impl fmt::Display for Origin {
         match self {
             Self::File(name) => f.write_str(name),
             Self::Environment(name) => write!(f, "the environment variable {name}"),
-            Self::Override(layer) => f.write_str(layer.name()),
         }
     }
 }
@@ -100,8 +97,34 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Names that Milvus knows and that have no effect here, as the files spell them.
     pub without_effect: Vec<String>,
+    /// Names of keys that are set to other than their default and aren't acted upon yet, as the sources spell them.
+    pub ignored: Vec<String>,
     pub(super) resolved: Resolved,
     pub(super) server_labels: BTreeMap<String, String>,
+}
+
+/// Names that one line lists.
+const NAMES_MAX: usize = 40;
+
+impl Loaded {
+    /// Logs what an operator should hear: warnings, and one line each of what isn't acted upon.
+    pub fn tell(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        if !self.ignored.is_empty() {
+            tracing::warn!(keys = in_a_line(&self.ignored), "settings that aren't acted upon yet, see configs/elanus.yaml");
+        }
+        if !self.without_effect.is_empty() {
+            tracing::info!(keys = in_a_line(&self.without_effect), "settings of Milvus that mean nothing here");
+        }
+    }
+}
+
+/// The names, up to a bound.
+pub(super) fn in_a_line(names: &[String]) -> String {
+    let shown = names[..names.len().min(NAMES_MAX)].join(", ");
+    if names.len() > NAMES_MAX { format!("{shown} and {} more", names.len() - NAMES_MAX) } else { shown }
 }
 
 impl Sources {
@@ -116,16 +139,9 @@ impl Sources {
         for (rank, (name, text)) in self.files.iter().enumerate() {
             matching.take_file(rank, name, text);
         }
-        let mut rank = self.files.len();
+        let rank = self.files.len();
         for (name, value) in &self.environment {
             matching.take_variable(rank, name, value);
-        }
-        for (layer, values) in &self.overrides {
-            // The prefixed variables rank above the plain ones.
-            rank = self.files.len() + 2 + *layer as usize;
-            for (name, value) in values {
-                matching.take(rank, name, value, &Origin::Override(*layer));
-            }
         }
         let labels =
             self.environment.iter().filter_map(|(name, value)| Some((name.strip_prefix(LABEL_PREFIX)?.to_lowercase(), value.clone())));
@@ -157,6 +173,8 @@ struct Matching<'a> {
     found: BTreeMap<String, Found>,
     warnings: Vec<String>,
     without_effect: Vec<String>,
+    /// Likewise, and who sets them wants something.
+    relied_on: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -169,7 +187,8 @@ impl<'a> Matching<'a> {
                 index.entry(normalize(old)).or_default().push((i, false));
             }
         }
-        Self { entries, index, found: BTreeMap::new(), warnings: Vec::new(), without_effect: Vec::new(), problems: Vec::new() }
+        let (warnings, without_effect, relied_on, problems) = Default::default();
+        Self { entries, index, found: BTreeMap::new(), warnings, without_effect, relied_on, problems }
     }
 
     fn take_file(&mut self, rank: usize, file: &str, text: &str) {
@@ -221,7 +240,8 @@ impl<'a> Matching<'a> {
             return self.put_at(format!("{path}.{rest}"), Found::new((rank, true), name, text, origin));
         }
         if is_accepted(name) {
-            return self.without_effect.push(name.to_owned());
+            let names = if is_relied_on(name) { &mut self.relied_on } else { &mut self.without_effect };
+            return names.push(name.to_owned());
         }
         self.warnings.push(format!("{origin}: unknown key {name}{}", self.hint(name)));
     }
@@ -272,25 +292,45 @@ impl<'a> Matching<'a> {
         }
     }
 
+    /// The names of `paths` as the sources spell them, but for names that also set a key that is acted upon.
+    fn ignored(&self, paths: &[String]) -> Vec<String> {
+        let acted = |path: &String| self.entries.iter().any(|entry| entry.path == *path && entry.key.effect == Effect::Acted);
+        let heeded: BTreeSet<&str> = self.found.iter().filter(|(path, _)| acted(path)).map(|(_, found)| found.name.as_str()).collect();
+        let names = paths.iter().filter_map(|path| Some(self.found.get(path)?.name.as_str()));
+        let names: BTreeSet<&str> = names.filter(|name| !heeded.contains(name)).chain(self.relied_on.iter().map(String::as_str)).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     fn finish(mut self, server_labels: BTreeMap<String, String>) -> Result<Loaded, ConfigError> {
         self.without_effect.sort();
         self.without_effect.dedup();
-        let values = self.found.into_iter().map(|(path, found)| (path, (found.text, found.origin)));
+        let values = self.found.iter().map(|(path, found)| (path.clone(), (found.text.clone(), found.origin.clone())));
         let resolved = Resolved { values: Arc::new(values.collect()) };
-        let (config, mut problems) = read(&resolved, &server_labels);
-        self.problems.append(&mut problems);
+        let mut read = read(&resolved, &server_labels);
+        let ignored = self.ignored(&read.ignored);
+        self.problems.append(&mut read.problems);
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
-        Ok(Loaded { config, warnings: self.warnings, without_effect: self.without_effect, resolved, server_labels })
+        let (warnings, without_effect) = (self.warnings, self.without_effect);
+        Ok(Loaded { config: read.config, warnings, without_effect, ignored, resolved, server_labels })
     }
 }
 
-/// The typed tree, and what couldn't be read.
-pub(super) fn read(resolved: &Resolved, server_labels: &BTreeMap<String, String>) -> (Config, Vec<String>) {
-    let mut reader = Reader { resolved, problems: Vec::new() };
+/// The typed tree, and what is to be said about it.
+pub(super) struct Read {
+    pub(super) config: Config,
+    /// What couldn't be read, or can't be granted.
+    pub(super) problems: Vec<String>,
+    /// Full names of keys that are set to other than their default and aren't acted upon.
+    pub(super) ignored: Vec<String>,
+}
+
+/// Reads the tree.
+pub(super) fn read(resolved: &Resolved, server_labels: &BTreeMap<String, String>) -> Read {
+    let mut reader = Reader { resolved, problems: Vec::new(), ignored: Vec::new() };
     let config = Config::read(&mut reader, server_labels.clone(), resolved);
-    (config, reader.problems)
+    Read { config, problems: reader.problems, ignored: reader.ignored }
 }
 
 /// Kubernetes gives each pod variables such as `MINIO_PORT=tcp://10.0.0.1:9000` for each service: they look like keys and aren't.

@@ -11,13 +11,13 @@ section! {
     /// Sizes of messages between roles.
     pub struct RoleGrpc {
         /// Largest answer.
-        "serverMaxSendSize" => server_max_send_size: Bytes = "536870912" .unit(Unit::Bytes) .old(&["grpc.serverMaxSendSize"]);
+        "serverMaxSendSize" => server_max_send_size: Bytes = "536870912" .unit(Unit::Bytes) .old(&["grpc.serverMaxSendSize"]) .ignored();
         /// Largest request.
-        "serverMaxRecvSize" => server_max_recv_size: Bytes = "268435456" .unit(Unit::Bytes) .old(&["grpc.serverMaxRecvSize"]);
+        "serverMaxRecvSize" => server_max_recv_size: Bytes = "268435456" .unit(Unit::Bytes) .old(&["grpc.serverMaxRecvSize"]) .ignored();
         /// Largest request to this role.
-        "clientMaxSendSize" => client_max_send_size: Bytes = "268435456" .unit(Unit::Bytes) .old(&["grpc.clientMaxSendSize"]);
+        "clientMaxSendSize" => client_max_send_size: Bytes = "268435456" .unit(Unit::Bytes) .old(&["grpc.clientMaxSendSize"]) .ignored();
         /// Largest answer of this role.
-        "clientMaxRecvSize" => client_max_recv_size: Bytes = "536870912" .unit(Unit::Bytes) .old(&["grpc.clientMaxRecvSize"]);
+        "clientMaxRecvSize" => client_max_recv_size: Bytes = "536870912" .unit(Unit::Bytes) .old(&["grpc.clientMaxRecvSize"]) .ignored();
     }
 }
 
@@ -25,7 +25,7 @@ section! {
     /// The four coordinators in one process.
     pub struct MixCoord {
         /// Whether a second one waits for the first to go; the same key of a single coordinator holds for that one.
-        "enableActiveStandby" => enable_active_standby: bool = "false";
+        "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
     }
 }
 
@@ -39,15 +39,15 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "53100";
         /// Whether a second one waits for the first to go.
-        "enableActiveStandby" => enable_active_standby: bool = "false";
+        "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds);
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .ignored();
         /// Physical channels (topics) that all collections share. Fixed when a cluster starts first.
         "dmlChannelNum" => dml_channel_num: u32 = "16" .range(1.0, 4096.0);
         /// Most partitions of a collection.
         "maxPartitionNum" => max_partition_num: u32 = "1024" .range(1.0, 1048576.0) .reloads();
         /// Most databases.
-        "maxDatabaseNum" => max_database_num: u32 = "64" .range(1.0, 1048576.0);
+        "maxDatabaseNum" => max_database_num: u32 = "64" .range(1.0, 1048576.0) .ignored();
         /// Most partitions times shards, over all collections.
         "maxGeneralCapacity" => max_general_capacity: u32 = "65536" .range(1.0, 100000000.0) .reloads();
         /// A segment with fewer rows gets no index.
@@ -68,17 +68,17 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "19531";
         /// Whether a second one waits for the first to go.
-        "enableActiveStandby" => enable_active_standby: bool = "false";
+        "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds);
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .ignored();
         /// Whether shards and segments move between nodes by themselves.
-        "autoBalance" => auto_balance: bool = "true";
+        "autoBalance" => auto_balance: bool = "true" .ignored();
         /// Whether a node that stops hands over first.
-        "enableStoppingBalance" => enable_stopping_balance: bool = "true";
+        "enableStoppingBalance" => enable_stopping_balance: bool = "true" .ignored();
         /// A load without progress for so long has failed.
-        "loadTimeoutSeconds" => load_timeout: Duration = "600" .unit(Unit::Seconds) .range(1.0, 86400.0);
+        "loadTimeoutSeconds" => load_timeout: Duration = "600" .unit(Unit::Seconds) .range(1.0, 86400.0) .ignored();
         /// A node that was silent for so long serves nothing new.
-        "heartbeatAvailableInterval" => heartbeat_available_interval: Duration = "10000" .unit(Unit::Milliseconds);
+        "heartbeatAvailableInterval" => heartbeat_available_interval: Duration = "10000" .unit(Unit::Milliseconds) .ignored();
     }
     sections {
         "grpc" => grpc: RoleGrpc;
@@ -95,13 +95,13 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "13333";
         /// Whether a second one waits for the first to go.
-        "enableActiveStandby" => enable_active_standby: bool = "false";
+        "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds);
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .ignored();
         /// Whether segments are compacted at all.
-        "enableCompaction" => enable_compaction: bool = "true";
+        "enableCompaction" => enable_compaction: bool = "true" .ignored();
         /// Whether files that nothing needs are removed.
-        "enableGarbageCollection" => enable_garbage_collection: bool = "true";
+        "enableGarbageCollection" => enable_garbage_collection: bool = "true" .ignored();
     }
     sections {
         "segment" => segment: DataCoordSegment;
@@ -116,9 +116,9 @@ section! {
     /// Sizes of segments.
     pub struct DataCoordSegment {
         /// A segment grows to this size by compaction.
-        "maxSize" => max_size: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
+        "maxSize" => max_size: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .ignored();
         /// The same where a vector index is on disk.
-        "diskSegmentMaxSize" => disk_segment_max_size: Bytes = "2048" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
+        "diskSegmentMaxSize" => disk_segment_max_size: Bytes = "2048" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .ignored();
     }
 }
 
@@ -126,7 +126,7 @@ section! {
     /// Compaction.
     pub struct DataCoordCompaction {
         /// Whether it starts by itself.
-        "enableAutoCompaction" => enable_auto_compaction: bool = "true";
+        "enableAutoCompaction" => enable_auto_compaction: bool = "true" .ignored();
     }
 }
 
@@ -134,9 +134,9 @@ section! {
     /// Removal of files that nothing needs.
     pub struct DataCoordGc {
         /// How often it runs.
-        "interval" => interval: Duration = "3600" .unit(Unit::Seconds) .range(1.0, 31536000.0);
+        "interval" => interval: Duration = "3600" .unit(Unit::Seconds) .range(1.0, 31536000.0) .ignored();
         /// How long a file stays after the last thing that needed it is gone. Commits refuse files older than half of it.
-        "dropTolerance" => drop_tolerance: Duration = "10800" .unit(Unit::Seconds) .range(1.0, 31536000.0);
+        "dropTolerance" => drop_tolerance: Duration = "10800" .unit(Unit::Seconds) .range(1.0, 31536000.0) .ignored();
     }
 }
 
@@ -144,15 +144,15 @@ section! {
     /// Bulk imports.
     pub struct DataCoordImport {
         /// Most files of one import.
-        "maxImportFileNumPerReq" => max_import_file_num_per_req: u32 = "1024" .range(1.0, 1048576.0);
+        "maxImportFileNumPerReq" => max_import_file_num_per_req: u32 = "1024" .range(1.0, 1048576.0) .ignored();
         /// Most imports that aren't done.
-        "maxImportJobNum" => max_import_job_num: u32 = "1024" .range(1.0, 1048576.0);
+        "maxImportJobNum" => max_import_job_num: u32 = "1024" .range(1.0, 1048576.0) .ignored();
         /// Most bytes that one node imports at once.
-        "maxSizeInMBPerImportTask" => max_size_per_import_task: Bytes = "16384" .unit(Unit::Megabytes) .range(1.0, 10485760.0);
+        "maxSizeInMBPerImportTask" => max_size_per_import_task: Bytes = "16384" .unit(Unit::Megabytes) .range(1.0, 10485760.0) .ignored();
         /// How long an import that has ended can be asked about.
-        "taskRetention" => task_retention: Duration = "10800" .unit(Unit::Seconds);
+        "taskRetention" => task_retention: Duration = "10800" .unit(Unit::Seconds) .ignored();
         /// Whether an import is done only when its indexes are.
-        "waitForIndex" => wait_for_index: bool = "true";
+        "waitForIndex" => wait_for_index: bool = "true" .ignored();
     }
 }
 
@@ -166,7 +166,7 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "31000";
         /// Whether a second one waits for the first to go.
-        "enableActiveStandby" => enable_active_standby: bool = "false";
+        "enableActiveStandby" => enable_active_standby: bool = "false" .ignored();
     }
     sections {
         "grpc" => grpc: RoleGrpc;
@@ -196,7 +196,7 @@ section! {
     pub struct DataNodeImport {
         /// Largest file of an import.
         "maxImportFileSizeInGB" => max_import_file_size: Bytes = "16" .unit(Unit::Gigabytes) .range(1.0, 10240.0)
-            .old(&["common.ImportMaxFileSize"]);
+            .old(&["common.ImportMaxFileSize"]) .ignored();
     }
 }
 
@@ -210,13 +210,13 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "21123";
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds);
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "1800" .unit(Unit::Seconds) .ignored();
         /// Whether indexes on disk (DISKANN) are served.
-        "enableDisk" => enable_disk: bool = "false";
+        "enableDisk" => enable_disk: bool = "false" .ignored();
         /// The local disk is filled up to this part.
-        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0);
+        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0) .ignored();
         /// A load is admitted with this many times the memory that it is estimated to need.
-        "loadMemoryUsageFactor" => load_memory_usage_factor: f64 = "1" .range(1.0, 100.0);
+        "loadMemoryUsageFactor" => load_memory_usage_factor: f64 = "1" .range(1.0, 100.0) .ignored();
     }
     sections {
         "mmap" => mmap: QueryNodeMmap;
@@ -229,13 +229,13 @@ section! {
     /// What is mapped from local files instead of being read into memory, where a collection says nothing.
     pub struct QueryNodeMmap {
         /// Raw vectors.
-        "vectorField" => vector_field: bool = "true" .old(&["queryNode.mmap.mmapEnabled"]);
+        "vectorField" => vector_field: bool = "true" .old(&["queryNode.mmap.mmapEnabled"]) .ignored();
         /// Vector indexes.
-        "vectorIndex" => vector_index: bool = "false" .old(&["queryNode.mmap.mmapEnabled"]);
+        "vectorIndex" => vector_index: bool = "false" .old(&["queryNode.mmap.mmapEnabled"]) .ignored();
         /// Scalar fields.
-        "scalarField" => scalar_field: bool = "false" .old(&["queryNode.mmap.mmapEnabled"]);
+        "scalarField" => scalar_field: bool = "false" .old(&["queryNode.mmap.mmapEnabled"]) .ignored();
         /// Scalar indexes.
-        "scalarIndex" => scalar_index: bool = "false" .old(&["queryNode.mmap.mmapEnabled"]);
+        "scalarIndex" => scalar_index: bool = "false" .old(&["queryNode.mmap.mmapEnabled"]) .ignored();
     }
 }
 
@@ -243,7 +243,7 @@ section! {
     /// Decoded pages of what isn't mapped.
     pub struct QueryNodeCache {
         /// Most memory for them.
-        "memoryLimit" => memory_limit: Bytes = "2147483648" .unit(Unit::Bytes);
+        "memoryLimit" => memory_limit: Bytes = "2147483648" .unit(Unit::Bytes) .ignored();
     }
 }
 
@@ -257,11 +257,11 @@ section! {
         /// Port for the other roles.
         "port" => port: u16 = "21121";
         /// Whether indexes on disk (DISKANN) are built.
-        "enableDisk" => enable_disk: bool = "true";
+        "enableDisk" => enable_disk: bool = "true" .ignored();
         /// The local disk is filled up to this part.
-        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0);
+        "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0) .ignored();
         /// How long a stop waits for what is under way.
-        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "30" .unit(Unit::Seconds);
+        "gracefulStopTimeout" => graceful_stop_timeout: Duration = "30" .unit(Unit::Seconds) .ignored();
     }
     sections {
         "grpc" => grpc: RoleGrpc;
@@ -272,11 +272,11 @@ section! {
     /// Milvus's role between proxy and log. Here the data node has its work; a process started as one is a data node.
     pub struct StreamingNode {
         /// Address to listen on; empty is every one.
-        "ip" => ip: Option<String> = "";
+        "ip" => ip: Option<String> = "" .ignored();
         /// Host, or `host:port`, under which the other roles reach it; empty finds one.
-        "address" => address: Option<String> = "";
+        "address" => address: Option<String> = "" .ignored();
         /// Port for the other roles.
-        "port" => port: u16 = "22222";
+        "port" => port: u16 = "22222" .ignored();
     }
     sections {
         "grpc" => grpc: RoleGrpc;

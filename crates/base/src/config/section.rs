@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::key::{Key, KeyEntry};
+use super::key::{Effect, Key, KeyEntry};
 use super::resolve::Resolved;
 use super::value::Value;
 
@@ -15,6 +15,8 @@ pub(super) struct Table {
     pub(super) keys: Vec<KeyEntry>,
     /// Path and documentation.
     pub(super) sections: Vec<(String, &'static [&'static str])>,
+    /// Fields that lead to what is being described.
+    fields: Vec<&'static str>,
 }
 
 impl Table {
@@ -22,8 +24,15 @@ impl Table {
         self.sections.push((path.to_owned(), doc));
     }
 
-    pub(super) fn key<T: Value>(&mut self, section: &str, key: Key) {
-        self.keys.push(KeyEntry { path: join(section, key.name), key, allowed: allowed::<T>(&key) });
+    /// Describes what lies in `field`.
+    pub(super) fn within(&mut self, field: &'static str, describe: impl FnOnce(&mut Self)) {
+        self.fields.push(field);
+        describe(self);
+        self.fields.pop();
+    }
+
+    fn key(&mut self, section: &str, key: Key, allowed: String) {
+        self.keys.push(KeyEntry { path: join(section, key.name), field: self.fields.join("."), key, allowed });
     }
 }
 
@@ -51,6 +60,8 @@ pub(super) fn join(section: &str, name: &str) -> String {
 pub(super) struct Reader<'a> {
     pub(super) resolved: &'a Resolved,
     pub(super) problems: Vec<String>,
+    /// Keys that are set to other than their default and aren't acted upon.
+    pub(super) ignored: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -63,17 +74,28 @@ impl Reader<'_> {
             (Some((least, most)), Some(number)) => (least..=most).contains(&number),
             _ => true,
         };
-        if let Some(value) = T::parse(text, key.unit).filter(in_range) {
-            return value;
-        }
         let shown = if key.secret { "***" } else { text };
-        self.problems.push(format!("{path} is {shown:?} in {origin}: allowed is {}", allowed::<T>(key)));
-        default()
+        let Some(value) = T::parse(text, key.unit).filter(in_range) else {
+            self.problems.push(format!("{path} is {shown:?} in {origin}: allowed is {}", allowed::<T>(key)));
+            return default();
+        };
+        match key.effect {
+            Effect::Acted => {}
+            Effect::Refused(_) | Effect::Ignored if value == default() => {}
+            Effect::Refused(instead) => self.problems.push(format!("{path} is {shown:?} in {origin}: {instead}")),
+            Effect::Ignored => self.ignored.push(path),
+        }
+        value
     }
 
     /// Everything below an open key, names as the source spells them.
-    pub(super) fn open(&self, section: &str, key: &Key) -> BTreeMap<String, String> {
-        self.resolved.below(&join(section, key.name))
+    pub(super) fn open(&mut self, section: &str, key: &Key) -> BTreeMap<String, String> {
+        let path = join(section, key.name);
+        let below = self.resolved.below(&path);
+        if key.effect == Effect::Ignored {
+            self.ignored.extend(below.keys().map(|name| join(&path, name)));
+        }
+        below
     }
 }
 
@@ -85,7 +107,7 @@ pub(super) trait Field: Sized {
 
 impl<T: Value> Field for T {
     fn describe(section: &str, key: Key, table: &mut Table) {
-        table.key::<T>(section, key);
+        table.key(section, key, allowed::<T>(&key));
     }
 
     fn read(section: &str, key: &Key, reader: &mut Reader<'_>) -> Self {
@@ -95,8 +117,7 @@ impl<T: Value> Field for T {
 
 impl Field for BTreeMap<String, String> {
     fn describe(section: &str, key: Key, table: &mut Table) {
-        let allowed = "any names below it, with texts".to_owned();
-        table.keys.push(KeyEntry { path: join(section, key.name), key: key.open(), allowed });
+        table.key(section, key.open(), "any names below it, with texts".to_owned());
     }
 
     fn read(section: &str, key: &Key, reader: &mut Reader<'_>) -> Self {
@@ -129,9 +150,12 @@ macro_rules! section {
                 table.section(path, &[$($doc),*]);
                 $(
                     let key = $crate::config::key::Key::new($name, $default, &[$($key_doc),*])$(.$option($($value),*))*;
-                    <$type as $crate::config::section::Field>::describe(path, key, table);
+                    table.within(stringify!($field), |table| <$type as $crate::config::section::Field>::describe(path, key, table));
                 )*
-                $($(<$sub_type>::describe(&$crate::config::section::join(path, $sub_name), table);)*)?
+                $($(
+                    let below = $crate::config::section::join(path, $sub_name);
+                    table.within(stringify!($sub_field), |table| <$sub_type>::describe(&below, table));
+                )*)?
             }
 
             fn read(path: &str, reader: &mut $crate::config::section::Reader<'_>) -> Self {

@@ -1,4 +1,4 @@
-//! Where settings are written: files, environment, overrides. Reading them is separate from understanding them ([`super::resolve`]), so
+//! Where settings are written: files and environment. Reading them is separate from understanding them ([`super::resolve`]), so
 //! that tests and simulations give texts instead.
 
 use std::collections::BTreeMap;
@@ -19,35 +19,12 @@ const DEFAULT_DIRECTORY: &str = "configs";
 /// The variable that names the directory.
 const DIRECTORY_VARIABLE: &str = "MILVUSCONF";
 
-/// An override, from low to high.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Layer {
-    /// Kept in the metadata store, for every process of the cluster.
-    Cluster,
-    /// Set at run time in this process.
-    RunTime,
-    /// The command line.
-    CommandLine,
-}
-
-impl Layer {
-    /// As error texts call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cluster => "the cluster's overrides",
-            Self::RunTime => "the run-time overrides",
-            Self::CommandLine => "the command line",
-        }
-    }
-}
-
 /// Everything that says something about settings, unread.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Sources {
     /// Name and text, in order: later ones override.
     pub(super) files: Vec<(String, String)>,
     pub(super) environment: BTreeMap<String, String>,
-    pub(super) overrides: BTreeMap<Layer, BTreeMap<String, String>>,
     pub(super) notes: Vec<String>,
     /// What [`Self::of_process`] was given: to read the same files again.
     place: Option<Option<PathBuf>>,
@@ -112,25 +89,6 @@ impl Sources {
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// Adds an override; an empty value removes it.
-    #[must_use]
-    pub fn with_override(mut self, layer: Layer, name: &str, value: &str) -> Self {
-        let values = self.overrides.entry(layer).or_default();
-        if value.is_empty() {
-            values.remove(name);
-        } else {
-            values.insert(name.to_owned(), value.to_owned());
-        }
-        self
-    }
-
-    /// Replaces all overrides of a layer.
-    #[must_use]
-    pub fn with_layer(mut self, layer: Layer, values: BTreeMap<String, String>) -> Self {
-        self.overrides.insert(layer, values);
         self
     }
 }

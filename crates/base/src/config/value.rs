@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::key::Unit;
 
 /// A type that a key can have.
-pub trait Value: Sized {
+pub trait Value: Sized + PartialEq {
     /// Reads a text; `None` if it isn't one of these.
     fn parse(text: &str, unit: Unit) -> Option<Self>;
 
@@ -63,7 +63,7 @@ pub(super) trait Choice: Copy + 'static {
     const CHOICES: &'static [(&'static str, Self)];
 }
 
-impl<T: Choice> Value for T {
+impl<T: Choice + PartialEq> Value for T {
     fn parse(text: &str, _: Unit) -> Option<Self> {
         Self::CHOICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
     }

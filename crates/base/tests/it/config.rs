@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base::config::{Bytes, Config, DeployMode, Layer, Limit, Loaded, MqType, Origin, Rate, Sources, StorageType, document, normalize};
+use base::config::{Bytes, Config, DeployMode, Limit, Loaded, MqType, Origin, Rate, Sources, StorageType, document, normalize};
 
 fn load(sources: &Sources) -> Loaded {
     sources.load().unwrap_or_else(|error| panic!("{error}"))
@@ -67,12 +67,6 @@ fn sources_override_each_other() {
     assert_eq!((port(&sources), origin(&sources)), (3, Some("the environment variable PROXY_PORT".to_owned())));
     sources = sources.with_variable("MILVUS_CONF_PROXY_PORT", "4");
     assert_eq!(port(&sources), 4);
-    sources = sources.with_override(Layer::Cluster, "proxy.port", "5");
-    assert_eq!((port(&sources), origin(&sources)), (5, Some("the cluster's overrides".to_owned())));
-    sources = sources.with_override(Layer::RunTime, "proxy/port", "6");
-    assert_eq!(port(&sources), 6);
-    sources = sources.with_override(Layer::CommandLine, "proxy.port", "7");
-    assert_eq!((port(&sources), origin(&sources)), (7, Some("the command line".to_owned())));
     assert!(load(&sources).warnings.is_empty());
 }
 
@@ -83,7 +77,7 @@ fn the_environment_as_deployments_set_it() {
         .with_variable("etcd_rootpath", "x")
         .with_variable("MINIO_ADDRESS", "10.0.0.9:9001")
         .with_variable("COMMON_STORAGETYPE", "minio")
-        .with_variable("COMMON_SECURITY_AUTHORIZATIONENABLED", "true")
+        .with_variable("COMMON_DEFAULTPARTITIONNAME", "all")
         .with_variable("MQ_TYPE", "woodpecker")
         .with_variable("PULSAR_ADDRESS", "pulsar://10.0.0.8:6651")
         .with_variable("ROOT_COORD_ADDRESS", "10.0.0.7:53100")
@@ -101,7 +95,7 @@ fn the_environment_as_deployments_set_it() {
     assert_eq!(config.etcd.endpoints, ["etcd-0:2379", "etcd-1:2379"]);
     assert_eq!((config.etcd.root_path.as_str(), config.minio.endpoint().as_str()), ("x", "http://10.0.0.9:9001"));
     assert_eq!((config.common.storage_type, config.mq.kind), (StorageType::Remote, MqType::Woodpecker));
-    assert!(config.common.security.authorization_enabled);
+    assert!(config.common.default_partition_name == "all");
     assert_eq!(config.pulsar.url(), "pulsar://10.0.0.8:6651");
     assert_eq!(config.root_coord.advertised().as_deref(), Some("10.0.0.7:53100"));
     assert_eq!((config.elanus.metrics_port, config.elanus.deploy_mode), (9092, Some(DeployMode::Standalone)));
@@ -216,6 +210,55 @@ fn values_that_cant_be_read() {
 }
 
 #[test]
+fn what_isnt_there_yet_refuses_the_start_where_someone_would_rely_on_it() {
+    let check = |text: &str, expected: &[&str]| {
+        let found = with_file(text).load().map(|_| ()).map_or_else(|error| error.problems, |()| Vec::new());
+        assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected) && found.contains("set it to "), "{text}: {found}");
+        }
+    };
+    check(
+        "common: {security: {authorizationEnabled: true, tlsMode: 1, internaltlsEnabled: 1}}",
+        &[
+            "common.security.authorizationEnabled is \"true\" in milvus.yaml: users and privileges aren't there yet",
+            "common.security.tlsMode is \"1\" in milvus.yaml: TLS for clients isn't there yet",
+            "common.security.internaltlsEnabled is \"1\" in milvus.yaml: TLS between roles isn't there yet",
+        ],
+    );
+    check(
+        "quotaAndLimits: {forceDenyAllDDL: true, limitWriting: {forceDeny: true}, limitReading: {forceDeny: true}}",
+        &[
+            "quotaAndLimits.forceDenyAllDDL is \"true\" in milvus.yaml: changes of definitions can't be denied",
+            "quotaAndLimits.limitWriting.forceDeny is \"true\" in milvus.yaml: writes can't be denied",
+            "quotaAndLimits.limitReading.forceDeny is \"true\" in milvus.yaml: reads can't be denied",
+        ],
+    );
+    check("common: {security: {authorizationEnabled: false, tlsMode: 0}}\nquotaAndLimits: {limitWriting: {forceDeny: 0}}", &[]);
+    let variable = Sources::default().with_variable("COMMON_SECURITY_AUTHORIZATIONENABLED", "true");
+    assert!(problems(&variable)[0].contains("in the environment variable COMMON_SECURITY_AUTHORIZATIONENABLED: "));
+}
+
+#[test]
+fn what_isnt_acted_upon_is_named_once() {
+    let check = |text: &str, expected: &[&str]| {
+        let loaded = load(&with_file(text));
+        assert_eq!((loaded.ignored, loaded.warnings), (expected.iter().map(|name| (*name).to_owned()).collect(), vec![]), "{text}");
+    };
+    check("queryCoord: {autoBalance: true, port: 19531}\ndataCoord: {gc: {interval: 1h, dropTolerance: 10800}}", &[]);
+    check("queryCoord: {autoBalance: false}\nproxy: {port: 1, maxUserNum: 7}", &["proxy.maxUserNum", "queryCoord.autoBalance"]);
+    check("proxy: {accessLog: {formatters: {base: {format: x}}}}", &["proxy.accessLog.formatters.base.format"]);
+    check(
+        "quotaAndLimits: {dml: {enabled: true, insertRate: {max: 5}}}",
+        &["quotaAndLimits.dml.enabled", "quotaAndLimits.dml.insertRate.max"],
+    );
+    // One of the keys that this name sets is acted upon.
+    check("grpc: {serverMaxRecvSize: 1000000}", &[]);
+    check("kafka: {producer: {client.id: x}}", &[]);
+    check("cipherPlugin: {soPathGo: /x.so, kmsDefaultKey: ''}", &["cipherPlugin.soPathGo"]);
+}
+
+#[test]
 fn values_with_units() {
     let text = "common: {gracefulTime: 7s, session: {ttl: 1m}}\nproxy: {http: {requestTimeoutMs: 100}}\n\
         data_coord: {segment: {maxSize: 512}, gc: {interval: 1h}}\npulsar: {maxMessageSize: 2m}\n\
@@ -316,13 +359,14 @@ fn the_documented_file_sets_nothing_until_a_hash_is_taken_away() {
 #[test]
 fn an_operators_file() {
     let text = std::fs::read_to_string(repository().join("configs/milvus.example.yaml")).unwrap();
-    let Loaded { config, warnings, without_effect, .. } = load(&with_file(&text));
+    let Loaded { config, warnings, without_effect, ignored, .. } = load(&with_file(&text));
+    const IGNORED: [&str; 2] = ["pulsar.address", "queryNode.enableDisk"];
     let expected = [
         "milvus.yaml: unknown key proxy.localPath (if proxy.accessLog.localPath is meant: is it indented as it should be?)",
         "milvus.yaml: unknown key proxy.filename (if proxy.accessLog.filename is meant: is it indented as it should be?)",
     ];
     assert_eq!(warnings, expected);
-    assert_eq!(without_effect, [""; 0]);
+    assert_eq!((without_effect, ignored), (vec![], IGNORED.map(str::to_owned).to_vec()));
     assert_eq!(config.etcd.endpoints, ["etcd-lb:23790"]);
     assert_eq!(config.msg_channel.chan_name_prefix.cluster, "shop-milvus");
     assert_eq!(config.log.file.root_path.as_deref(), Some("/var/log/shop/system"));

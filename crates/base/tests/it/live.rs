@@ -1,41 +1,14 @@
 //! Settings that change while the process runs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use base::clock::Clock;
-use base::config::{Config, Layer, LiveConfig, Sources};
+use base::config::{Config, LiveConfig, Sources};
 
 fn live(sources: Sources) -> LiveConfig {
     let loaded = sources.load().unwrap();
     LiveConfig::new(sources, &loaded)
-}
-
-fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-#[test]
-fn overrides_come_and_go() {
-    let live = live(Sources::default().with_file("milvus.yaml", "log: {level: warn}\nproxy: {port: 1}"));
-    let mut changes = live.subscribe();
-    let change = live.set_overrides(Layer::RunTime, values(&[("LOG_LEVEL", "debug"), ("proxy.port", "2"), ("proxy.prot", "3")])).unwrap();
-    assert_eq!((change.applied, change.after_restart), (vec!["log.level".to_owned()], vec!["proxy.port".to_owned()]));
-    assert_eq!(change.warnings, ["the run-time overrides: unknown key proxy.prot (is proxy.port meant?)"]);
-    assert_eq!((live.current().log.level.as_str(), live.current().proxy.port), ("debug", 1));
-    assert!(changes.has_changed().unwrap());
-    assert_eq!(changes.borrow_and_update().log.level, "debug");
-    assert_eq!(live.overrides(Layer::RunTime).len(), 3);
-
-    let error = live.set_overrides(Layer::RunTime, values(&[("proxy.maxNameLength", "0")])).unwrap_err();
-    assert!(error.to_string().contains("in the run-time overrides"), "{error}");
-    assert_eq!(live.current().log.level, "debug", "what can't be read changes nothing");
-
-    let change = live.set_overrides(Layer::RunTime, BTreeMap::new()).unwrap();
-    assert_eq!((change.applied, change.after_restart), (vec!["log.level".to_owned()], vec![]));
-    assert_eq!(live.current().log.level, "warn");
-    assert_eq!(live.set_overrides(Layer::RunTime, BTreeMap::new()).unwrap().applied, [""; 0]);
 }
 
 #[test]
@@ -50,6 +23,11 @@ fn files_are_read_again() {
     let change = live.reread().unwrap().unwrap();
     assert_eq!((change.applied, change.after_restart), (vec!["proxy.maxFieldNum".to_owned()], vec!["proxy.port".to_owned()]));
     assert_eq!((live.current().proxy.max_field_num, live.current().proxy.port), (20, 1));
+    write("proxy: {port: 1, maxFieldNum: 20, maxUserNum: 7}");
+    let change = live.reread().unwrap().unwrap();
+    assert_eq!((change.applied, change.after_restart, change.ignored), (vec![], vec![], vec!["proxy.maxUserNum".to_owned()]));
+    write("common: {security: {authorizationEnabled: true}}");
+    assert!(live.reread().unwrap_err().to_string().contains("users and privileges aren't there yet"));
     write("proxy: [");
     assert!(live.reread().is_err());
     assert_eq!(live.current().proxy.max_field_num, 20);

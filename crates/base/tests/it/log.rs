@@ -172,7 +172,7 @@ fn options_from_settings() {
     let config = Config::from_text(
         "log: {level: debug, format: json, stdout: false, file: {rootPath: /logs, maxSize: 1, maxAge: 2, maxBackups: 3}}",
     );
-    let options = LogOptions::from_config(&config.unwrap().log, "standalone");
+    let options = LogOptions::from_config(&config.unwrap(), "standalone");
     assert_eq!((options.level.as_str(), options.format, options.stdout), ("debug", Format::Json, false));
     let expected = FileOptions {
         directory: "/logs".into(),
@@ -182,5 +182,5 @@ fn options_from_settings() {
         backups_most: 3,
     };
     assert_eq!(options.file, Some(expected));
-    assert_eq!(LogOptions::from_config(&Config::default().log, "x").file, None);
+    assert_eq!(LogOptions::from_config(&Config::default(), "x").file, None);
 }

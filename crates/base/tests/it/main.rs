@@ -7,7 +7,6 @@ mod fault;
 mod live;
 mod log;
 mod metrics;
-mod permit;
 mod retry;
 mod simulated_disk;
 mod world;

@@ -72,7 +72,7 @@ fn apply_flush(next: &mut Manifest, flush: &FlushEdit) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of segments that are dead as a whole, and of delete files that no segment needs (`log.md` §8).
+/// Lets go of segments that are dead as a whole, and of delete files that no segment needs (`docs/protocol.md` §8).
 fn drop_dead(next: &mut Manifest) {
     let (truncated, dropped, state) = (next.truncated.timestamp, &next.dropped_partitions, next.state);
     next.segments.retain(|segment| {

@@ -1,4 +1,4 @@
-//! Objects that nothing current names: tombstones in meta, then deletion (`log.md` §8).
+//! Objects that nothing current names: tombstones in meta, then deletion (`docs/protocol.md` §8).
 //!
 //! A tombstone is committed by the same transaction that takes the last name away, so no object is deleted that a crash could bring back into
 //! use. A process that is alone deletes as soon as its own readers let go; in a cluster the grace and the nodes' pins decide.

@@ -1,6 +1,6 @@
 //! rootcoord: names, partitions, ids, timestamps.
 //!
-//! A change of a definition goes meta first, then the log, then the caches (design §6). What is begun in meta is finished by
+//! A change of a definition goes meta first, then the log, then the caches (`docs/design.md` §6). What is begun in meta is finished by
 //! [`resume`], by this leader or the next.
 
 mod channels;

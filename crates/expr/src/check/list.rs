@@ -25,10 +25,15 @@ impl<'a> Checker<'a> {
             }
             _ => return Err("'term' can only be used on single field".to_owned()),
         };
+        // Nothing is in an empty list, and nothing isn't unknown where the field can't be null: such a filter says nothing about rows.
+        let nothing = |empty: bool| (empty && !column.field.nullable && column.field.data_type != DataType::Json).then_some(negated);
         let values = match &list.kind {
             // Straight to the set: a delete may name millions of keys.
             Kind::Integers(values) if column.field.data_type.is_integer() => {
                 self.given = values.len() as u64;
+                if let Some(constant) = nothing(values.is_empty()) {
+                    return Ok(Predicate::Constant(constant));
+                }
                 let within = IntegerValues::In(IntegerSet::new(values.clone()));
                 return Ok(field_test(Condition::Integer { field: id(&column), within }, negated));
             }
@@ -44,7 +49,9 @@ impl<'a> Checker<'a> {
         if column.field.data_type == DataType::Json {
             return Ok(self.json(&column, JsonCheck::Member(members(values)?), negated));
         }
-        Ok(field_test(field_members(&column, values)?, negated))
+        let constant = nothing(values.is_empty());
+        let test = field_test(field_members(&column, values)?, negated);
+        Ok(constant.map_or(test, Predicate::Constant))
     }
 
     /// The constants that the elements of a list are.

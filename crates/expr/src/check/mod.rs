@@ -1,6 +1,6 @@
 //! A tree as it is written to a plan: names become fields, templates become constants, types are compared, `not` goes down to the tests.
 //!
-//! Not here: rows. Texts of errors are Milvus's where its tests look at them (`expressions.md` §4 and §9); the envelope is put on once, in
+//! Not here: rows. Texts of errors are Milvus's where its tests look at them; the envelope is put on once, in
 //! [`compile`].
 //!
 //! Start at [`Checker::predicate`] (what is true or false) and [`Checker::value`] (what isn't).

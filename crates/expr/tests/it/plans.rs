@@ -67,11 +67,21 @@ fn values_that_a_field_must_have() {
 
 #[test]
 fn always_never_fields_cost() {
-    for (text, always, never) in [("", true, false), ("1 < 2", true, false), ("int == 1 or true", true, false), ("false", false, true)] {
+    for (text, always, never) in [
+        ("", true, false),
+        ("1 < 2", true, false),
+        ("int == 1 or true", true, false),
+        ("false", false, true),
+        ("id not in []", true, false),
+        ("not (id in [])", true, false),
+        ("id not in [] and true", true, false),
+        ("key in []", false, true),
+        ("s in []", false, false),
+    ] {
         assert_eq!((plan(text).is_always_true(), plan(text).is_never_true()), (always, never), "{text}");
     }
     // Holds for every value of its type, but says something about a row.
-    for text in ["id <= 9223372036854775807", "s != ''", "id not in []"] {
+    for text in ["id <= 9223372036854775807", "s != ''", "color not in []", "s not in []", "j['a'] not in []"] {
         assert!(!plan(text).is_always_true(), "{text}");
     }
     assert!(Plan::always().is_always_true());

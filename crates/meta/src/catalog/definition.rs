@@ -1,7 +1,7 @@
 //! What is done to databases, collections, names, partitions, shards and channels, each as a [`Change`] to be committed alone or with others.
 //!
 //! Pure: nothing here reads meta or the clock. The coordinator has checked limits and texts; what is asserted here are the catalog's own
-//! invariants. Design §6 has the order of steps around each change: the intent that these record is what a new leader resumes.
+//! invariants. `docs/design.md` §6 has the order of steps around each change: the intent that these record is what a new leader resumes.
 
 use types::collection::Partition;
 use types::id::{CollectionId, PartitionId};

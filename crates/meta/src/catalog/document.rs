@@ -1,7 +1,7 @@
 //! One typed value under one key: how catalog entries are named, framed and checked. `docs/formats/meta.md` has the bytes.
 //!
 //! A value is `{"v":<version>,"crc":<crc32c of d's bytes>,"d":<document>}`. The id is in the key and nowhere else. Readers know
-//! the versions that a [`Document`] decodes; any other is an error that names the key (rule 7), never a guess.
+//! the versions that a [`Document`] decodes; any other is an error that names the key (`docs/design.md` rule 7), never a guess.
 //!
 //! Not here: what the documents are ([`super::model`]), and other crates' documents, which implement [`Document`] themselves.
 

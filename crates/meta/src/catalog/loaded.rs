@@ -1,7 +1,7 @@
 //! The whole catalog in memory, as of one revision, and kept up by what a watch gives.
 //!
-//! A document that can't be read is logged, named in [`Loaded::damaged`] and left out; the rest serves (rule 7). Whoever doesn't find something asks
-//! [`Loaded::damage`] before it takes it for absent. Documents of other crates' kinds are in [`Loaded::other`] as they lie.
+//! A document that can't be read is logged, named in [`Loaded::damaged`] and left out; the rest serves (`docs/design.md` rule 7). Whoever doesn't
+//! find something asks [`Loaded::damage`] before it takes it for absent. Documents of other crates' kinds are in [`Loaded::other`] as they lie.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -18,7 +18,7 @@ pub const DEFAULT_DATABASE: DatabaseId = DatabaseId(1);
 /// Its name.
 pub const DEFAULT_DATABASE_NAME: &str = "default";
 
-/// A change of several steps: meta, log, caches (design §6). Drawn from the id counter.
+/// A change of several steps: meta, log, caches (`docs/design.md` §6). Drawn from the id counter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OperationId(pub i64);
 
@@ -263,7 +263,7 @@ pub struct Assignment {
     pub channel: ChannelName,
     /// The data node.
     pub node: NodeId,
-    /// `e` of `log.md`: rises with each assignment.
+    /// `e` of `docs/protocol.md`: rises with each assignment.
     pub process: u64,
 }
 
@@ -309,7 +309,7 @@ pub struct Intent {
     pub since: Timestamp,
 }
 
-/// The operations of design §6 that go through the log.
+/// The operations of `docs/design.md` §6 that go through the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
     /// Create records are to be written to each shard's log.

@@ -7,7 +7,7 @@
 //! Not here: a simulated disk. redb does its own I/O, on [`base::task::Tasks::blocking`]; simulations use [`crate::memory`].
 //!
 //! Invariants: a lock on `meta.lock` is held as long as the file may be touched; each row has a checksum of its own, compared at every
-//! read (rule 7); after a failed commit nothing more is done until the file was closed, opened and read again ([`file`]).
+//! read (`docs/design.md` rule 7); after a failed commit nothing more is done until the file was closed, opened and read again ([`file`]).
 
 #[cfg(test)]
 mod crashes;

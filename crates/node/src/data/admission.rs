@@ -11,7 +11,8 @@ use wal::reader::ShardStates;
 use wal::reader::shards::Verdict;
 use wal::writer::{Admission, StampedShards};
 
-use crate::channel::{Channel, Channels};
+use crate::channel::{Channel, write_bytes};
+use crate::channels::Channels;
 
 /// Refuses for one channel.
 pub(super) struct Guarded {
@@ -28,10 +29,10 @@ impl Guarded {
     }
 
     fn refusal(&self, header: &Header, body: &Body) -> Option<Error> {
-        if !matches!(body, Body::Insert(_) | Body::Delete(_) | Body::Upsert { .. }) {
+        let needed = write_bytes(body);
+        if needed == 0 {
             return None;
         }
-        let needed = body.bytes();
         if let Some(error) = self.channel.refusal(header.shard) {
             return Some(error);
         }
@@ -49,6 +50,7 @@ impl Guarded {
 
 impl Admission for Guarded {
     fn restart(&mut self, shards: &ShardStates, clock: Timestamp) {
+        self.channel.stamps_anew();
         self.stamped.restart(shards, clock);
     }
 
@@ -60,6 +62,7 @@ impl Admission for Guarded {
     }
 
     fn stamped(&mut self, header: &Header, body: &Body) {
+        self.channel.stamped(write_bytes(body));
         self.stamped.stamped(header, body);
     }
 }

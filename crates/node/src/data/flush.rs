@@ -60,6 +60,8 @@ pub(super) async fn shard(node: &DataNodeRole, id: ShardId) -> Result<Timestamp>
     node.figures.ended(&written);
     written?;
     tracing::info!(shard = %id, rows, "flushed");
+    // The log may be cut now.
+    node.parts.channels.changed();
     Ok(clock)
 }
 

@@ -29,7 +29,7 @@ use wal::log::Log;
 use wal::reader::Acknowledged;
 use wal::writer::{Phase, Sequencer, Stopped};
 
-use crate::channel::Channels;
+use crate::channels::Channels;
 use crate::follow::Followers;
 use crate::opener::Opener;
 use crate::planted::Planted;
@@ -130,7 +130,7 @@ impl DataNodeRole {
         self.own.upgrade().ok_or_else(going)
     }
 
-    /// Why a channel of this node is out of service, wherever else it would be tried (rule 7).
+    /// Why a channel of this node is out of service, wherever else it would be tried (`docs/design.md` rule 7).
     fn loss(&self, channel: &ChannelName) -> Option<Error> {
         let sequencers = self.sequencers.lock();
         let status = sequencers.get(channel).map(|assigned| assigned.sequencer.status());

@@ -1,4 +1,4 @@
-//! Taking up a channel: checkpoint first, then manifests (`log.md` §3), then the log to its end, then serve.
+//! Taking up a channel: checkpoint first, then manifests (`docs/protocol.md` §3), then the log to its end, then serve.
 
 use std::sync::{Arc, Weak};
 

@@ -1,4 +1,4 @@
-//! When to flush and to write checkpoints: by bytes, never by age (`log.md` §2), so that an idle node does nothing.
+//! When to flush and to write checkpoints: by bytes, never by age (`docs/protocol.md` §2), so that an idle node does nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -40,23 +40,23 @@ impl Limits {
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
-/// Looks after each burst of writes, when a channel is taken up, and again while something fails. Sleeps else, so that an idle process isn't woken.
+/// Looks after each burst of writes, when a channel is taken up or a shard was flushed, and again while something fails. Sleeps else, so that an idle process isn't woken.
 pub(super) async fn run(node: Weak<DataNodeRole>) {
     let mut retry = RETRY_FIRST;
     loop {
         let Some(alive) = node.upgrade() else { return };
         // Before the look: what comes during it makes another one.
-        let mut arrivals = alive.parts.channels.arrivals();
+        let mut changes = alive.parts.channels.changes();
         let mut moved = alive.parts.channels.all().iter().map(|channel| channel.progress()).collect::<Vec<_>>();
         let settled = look(&alive).await;
         let (clock, pause) = (alive.parts.world.clock.clone(), alive.limits.get().pause);
         let tasks = alive.parts.world.tasks.clone();
         drop(alive);
-        let changes = moved.iter_mut().map(|progress| progress.changed().boxed()).chain([arrivals.changed().boxed()]);
+        let stirred = moved.iter_mut().map(|progress| progress.changed().boxed()).chain([changes.changed().boxed()]);
         tokio::select! {
             biased;
             () = tasks.stopping() => return,
-            _ = futures::future::select_all(changes) => {}
+            _ = futures::future::select_all(stirred) => {}
             () = clock.sleep(retry), if !settled => {}
         }
         retry = if settled { RETRY_FIRST } else { (retry * 2).min(RETRY_LAST) };

@@ -15,8 +15,8 @@ use store::name::{self, AttemptId};
 use store::object::StoreError;
 use store::reference::ObjectRef;
 use store::segment_file::{ScrubCursor, SegmentReader};
+use types::Result;
 use types::index_params::IndexDefinition;
-use types::{Code, Error, Result};
 
 use crate::opener::Opener;
 
@@ -115,9 +115,4 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
     }
-}
-
-/// Whether an error says that a build was given up rather than failed.
-pub fn is_cancelled(error: &Error) -> bool {
-    error.code() == Code::CANCELED
 }

@@ -37,7 +37,7 @@ pub struct Context {
     pub call: Call,
     /// The database that the metadata names; empty if none.
     database: String,
-    /// The first collection that the request named, for whoever observes it. Clones share it.
+    /// The first collection that the request named and that exists, for whoever observes it. Clones share it.
     named: Arc<OnceLock<(String, String)>>,
     figures: Arc<Mutex<Figures>>,
 }
@@ -57,7 +57,7 @@ impl Context {
         }
     }
 
-    /// Notes a collection that the request named.
+    /// Notes a collection that the request named and that exists: names that clients make up would be without number.
     pub fn name(&self, database: &str, collection: &str) {
         self.named.get_or_init(|| (self.database(database).to_owned(), collection.to_owned()));
     }

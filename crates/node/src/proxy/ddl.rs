@@ -27,9 +27,10 @@ pub async fn list_databases(proxy: &Proxy, context: Context, _: m::ListDatabases
 
 /// CreateCollection.
 pub async fn create_collection(proxy: &Proxy, context: Context, request: m::CreateCollectionRequest) -> Result<proto::common::Status> {
-    context.name(&request.db_name, &request.collection_name);
+    let (database, name) = (request.db_name.clone(), request.collection_name.clone());
     let definition = definition(proxy, &context, request)?;
     proxy.roles.root.create_collection(&context.call, definition).await?;
+    context.name(&database, &name);
     Ok(status::success())
 }
 
@@ -103,9 +104,9 @@ fn check_property(key: &str, value: &str) -> Result<()> {
 /// DropCollection; an absent one is a success.
 pub async fn drop_collection(proxy: &Proxy, context: Context, request: m::DropCollectionRequest) -> Result<proto::common::Status> {
     names::collection(&request.collection_name, proxy.config().limits.name_bytes)?;
-    context.name(&request.db_name, &request.collection_name);
     let (database, name) = (context.database(&request.db_name), &request.collection_name);
     proxy.roles.root.drop_collection(&context.call, database, name).await?;
+    proxy.observe.dropped(database, name);
     Ok(status::success())
 }
 
@@ -130,7 +131,6 @@ pub async fn describe_collection(
         CollectionRef::Id(CollectionId(request.collection_id))
     } else {
         names::collection(&request.collection_name, proxy.config().limits.name_bytes)?;
-        context.name(&request.db_name, &request.collection_name);
         context.collection(&request.db_name, &request.collection_name)
     };
     match proxy.roles.root.collection(&context.call, &which).await {

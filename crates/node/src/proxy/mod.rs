@@ -106,6 +106,9 @@ impl Peers for role::peers::Peers {
 pub trait Observe: Send + Sync {
     /// A request ended.
     fn finished(&self, request: &Finished<'_>);
+
+    /// A collection is gone, by a request to this proxy.
+    fn dropped(&self, _database: &str, _collection: &str) {}
 }
 
 /// A request that ended.
@@ -119,7 +122,7 @@ pub struct Finished<'a> {
     pub input_error: bool,
     /// The database of the collection that it named first; empty if it named none.
     pub database: &'a str,
-    /// That collection's name, whether it is there or not.
+    /// That collection's name, if it exists.
     pub collection: &'a str,
     /// How long it took.
     pub elapsed: Duration,
@@ -254,15 +257,17 @@ impl Proxy {
     /// The collection that a request names, as rootcoord knows it this moment: for requests about definitions.
     pub(crate) async fn described(&self, context: &Context, database: &str, name: &str) -> Result<Collection> {
         names::collection(name, self.config().limits.name_bytes)?;
+        let found = self.roles.root.collection(&context.call, &context.collection(database, name)).await?;
         context.name(database, name);
-        self.roles.root.collection(&context.call, &context.collection(database, name)).await
+        Ok(found)
     }
 
     /// The collection that a request names, from the cache: for reads and writes, which are refused where it is too old.
     pub(crate) async fn collection(&self, context: &Context, database: &str, name: &str) -> Result<Arc<Collection>> {
         names::collection(name, self.config().limits.name_bytes)?;
+        let found = self.cache.collection(&context.call, &context.collection(database, name)).await?;
         context.name(database, name);
-        self.cache.collection(&context.call, &context.collection(database, name)).await
+        Ok(found)
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// What a shard must do before it reads (design §5).
+    /// What a shard must do before it reads (`docs/design.md` §5).
     ///
     /// A session's timestamp was acknowledged, so it lies below the end of the log, as does every timestamp that a client can have: all such
     /// reads are barriers.
@@ -185,6 +185,7 @@ impl Reading<'_> {
             ignore_growing: self.ignore_growing,
             filter: self.plan.clone(),
             output: self.output.clone(),
+            output_bytes_max: self.proxy.config().limits.output_bytes,
         }
     }
 

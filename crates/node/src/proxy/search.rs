@@ -170,7 +170,12 @@ impl Queries {
             let actual = wrong.len();
             return Err(Error::invalid(format!("vector dimension mismatch, expected vector size(byte) {width}, actual {actual}.")));
         }
-        Ok(Self { count, dimension, vectors: Buffer::from_bytes(joined(&placeholder.values)) })
+        let vectors: Buffer<f32> = Buffer::from_bytes(joined(&placeholder.values));
+        // A distance to such a vector is no number either, and an order by it means nothing.
+        if let Some(wrong) = vectors.iter().find(|value| !value.is_finite()) {
+            return Err(Error::invalid(format!("value '{wrong}' is not a number or infinity")));
+        }
+        Ok(Self { count, dimension, vectors })
     }
 }
 

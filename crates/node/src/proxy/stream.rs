@@ -31,7 +31,7 @@ use super::window::{Step, TurnedAway, Window, Write};
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 /// A stream that says nothing for so long while it has requests is given up: its other end may have moved or hang.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// A writer that had nothing to say for so long takes a new id before it writes again: sequencers forget ids after an hour (`log.md` §2), and
+/// A writer that had nothing to say for so long takes a new id before it writes again: sequencers forget ids after an hour (`docs/protocol.md` §2), and
 /// what was sent under a forgotten one ends as "outcome unknown".
 const WRITER_IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// Waits between attempts that brought nothing: doubled from the first to the last.

@@ -2,7 +2,7 @@
 //!
 //! Not here: streams, tasks, time (`stream`), and what a write holds (`write`).
 //!
-//! Invariants, each of which `log.md` §2 relies on:
+//! Invariants, each of which `docs/protocol.md` §2 relies on:
 //! - sequences are dense from 1 and given at the first sending, so that a request whose caller left before is no gap;
 //! - a request keeps its (writer, sequence) until it is decided, whether its caller still waits or not: a later request can only be stamped after it;
 //! - what is sent again is sent in order from the lowest outstanding one;

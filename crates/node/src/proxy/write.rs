@@ -41,7 +41,8 @@ const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// Insert.
 pub async fn insert(proxy: &Proxy, context: Context, request: m::InsertRequest) -> Result<m::MutationResult> {
-    context.note(|figures| figures.received_bytes = request.encoded_len() as u64);
+    let received = request.encoded_len();
+    context.note(|figures| figures.received_bytes = received as u64);
     let job = Job {
         database: request.db_name,
         collection: request.collection_name,
@@ -51,15 +52,18 @@ pub async fn insert(proxy: &Proxy, context: Context, request: m::InsertRequest) 
         schema_timestamp: Timestamp(request.schema_timestamp),
         upsert: false,
     };
-    Ok(result(request.num_rows, false, write(proxy, &context, job).await))
+    let named = named_rows(request.num_rows, received);
+    Ok(result(named, false, write(proxy, &context, job).await))
 }
 
 /// Upsert: the keys' rows die and the new ones come at one timestamp.
 pub async fn upsert(proxy: &Proxy, context: Context, request: m::UpsertRequest) -> Result<m::MutationResult> {
-    context.note(|figures| figures.received_bytes = request.encoded_len() as u64);
+    let received = request.encoded_len();
+    context.note(|figures| figures.received_bytes = received as u64);
+    let named = named_rows(request.num_rows, received);
     if request.partial_update || !request.field_ops.is_empty() {
         let error = Error::new(Code::UNSUPPORTED, "partial update is not supported: unsupported operation");
-        return Ok(result(request.num_rows, true, Err(error)));
+        return Ok(result(named, true, Err(error)));
     }
     let job = Job {
         database: request.db_name,
@@ -70,12 +74,17 @@ pub async fn upsert(proxy: &Proxy, context: Context, request: m::UpsertRequest) 
         schema_timestamp: Timestamp(request.schema_timestamp),
         upsert: true,
     };
-    Ok(result(request.num_rows, true, write(proxy, &context, job).await))
+    Ok(result(named, true, write(proxy, &context, job).await))
+}
+
+/// The rows that an answer names. A request may claim any number; one that is there takes a byte at least.
+fn named_rows(claimed: u32, received_bytes: usize) -> u32 {
+    claimed.min(u32::try_from(received_bytes).unwrap_or(u32::MAX))
 }
 
 /// The answer; every row is named as failed or succeeded.
 fn result(rows: u32, upsert: bool, written: Result<Written>) -> m::MutationResult {
-    let all = || (0..rows.min(ROWS_MAX as u32)).collect();
+    let all = || (0..rows).collect();
     match written {
         Ok(written) => m::MutationResult {
             status: Some(status::success()),

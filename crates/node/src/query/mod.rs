@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use base::World;
+use base::cpu::CpuPool;
 use expr::Plan;
 use index::params::{IndexKind, Purpose, SearchParams, check_search};
 use parking_lot::RwLock;
@@ -20,11 +21,12 @@ use role::query::{Hit, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, Se
 use segment::{Place, Version, query, search};
 use types::batch::Batch;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
-use types::index_params::IndexDefinition;
+use types::index_params::{IndexDefinition, Metric};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
-use crate::channel::{Channel, Channels, Source};
+use crate::channel::{Channel, Source};
+use crate::channels::Channels;
 use crate::follow::Followers;
 use crate::planted::Planted;
 use crate::refresh::Refresher;
@@ -198,28 +200,7 @@ impl QueryNodeRole {
         let cancelled = Cancelled(Arc::default());
         let flag = cancelled.0.clone();
         let pool = self.parts.world.cpu.clone();
-        let work = self.parts.world.cpu.run(move || {
-            let wanted = search::Search {
-                field: request.field,
-                queries: &request.queries,
-                dimension: request.dimension,
-                limit: request.limit,
-                metric,
-                params: &params,
-                filter: &request.scope.filter,
-                partitions: pinned.partitions.as_deref(),
-                at: pinned.at,
-                ignore_growing: request.scope.ignore_growing,
-                cancelled: Some(&flag),
-            };
-            let found = search::search(&pinned.version, &wanted, &pool)?;
-            let places: Vec<Place> = found.iter().flatten().map(|row| row.place).collect();
-            let rows = query::fetch(&pinned.version, &places, &request.scope.output, request.scope.ignore_growing)?;
-            let hit =
-                |row: search::Found| Hit { score: index::space::score_of(metric, row.distance), key: row.key, timestamp: row.timestamp };
-            let hits = found.into_iter().map(|rows| rows.into_iter().map(hit).collect()).collect();
-            Ok(SearchResponse { metric, hits, rows, at: pinned.at })
-        });
+        let work = self.parts.world.cpu.run(move || answer_search(&pinned, &request, (metric, &params), (&pool, &flag)));
         let answer = call.bound("a search", work).await;
         drop(cancelled);
         self.figures.search().computed(self.parts.world.clock.now() - began);
@@ -285,7 +266,50 @@ impl QueryNode for QueryNodeRole {
     }
 }
 
-fn answer_query(pinned: &Pinned, request: &QueryRequest, pool: &base::cpu::CpuPool) -> Result<QueryResponse> {
+/// Hits that are gathered between two looks at how large the answer is by now.
+const HITS_AT_ONCE: usize = 1 << 18;
+/// What a hit takes in an answer at least: a key and a score.
+const HIT_BYTES: usize = size_of::<i64>() + size_of::<f32>();
+
+fn answer_search(
+    pinned: &Pinned,
+    request: &SearchRequest,
+    (metric, params): (Metric, &SearchParams),
+    (pool, cancelled): (&CpuPool, &AtomicBool),
+) -> Result<SearchResponse> {
+    let scope = &request.scope;
+    let mut found = Vec::new();
+    let mut hits = 0;
+    let queries_at_once = (HITS_AT_ONCE / request.limit.max(1)).max(1);
+    for queries in request.queries.chunks(queries_at_once * request.dimension.max(1)) {
+        let wanted = search::Search {
+            field: request.field,
+            queries,
+            dimension: request.dimension,
+            limit: request.limit,
+            metric,
+            params,
+            filter: &scope.filter,
+            partitions: pinned.partitions.as_deref(),
+            at: pinned.at,
+            ignore_growing: scope.ignore_growing,
+            cancelled: Some(cancelled),
+        };
+        let nearest = search::search(&pinned.version, &wanted, pool)?;
+        hits += nearest.iter().map(Vec::len).sum::<usize>();
+        query::check_output(hits * HIT_BYTES, scope.output_bytes_max, "search")?;
+        found.extend(nearest);
+    }
+    let places: Vec<Place> = found.iter().flatten().map(|row| row.place).collect();
+    let (fields, ignore_growing, bytes_max) = (scope.output.as_slice(), scope.ignore_growing, scope.output_bytes_max);
+    let fetch = query::Fetch { places: &places, fields, ignore_growing, bytes_max, what: "search" };
+    let rows = query::fetch(&pinned.version, &fetch)?;
+    let hit = |row: search::Found| Hit { score: index::space::score_of(metric, row.distance), key: row.key, timestamp: row.timestamp };
+    let hits = found.into_iter().map(|rows| rows.into_iter().map(hit).collect()).collect();
+    Ok(SearchResponse { metric, hits, rows, at: pinned.at })
+}
+
+fn answer_query(pinned: &Pinned, request: &QueryRequest, pool: &CpuPool) -> Result<QueryResponse> {
     let filter: &Plan = &request.scope.filter;
     let wanted =
         query::Query { filter, partitions: pinned.partitions.as_deref(), at: pinned.at, ignore_growing: request.scope.ignore_growing };
@@ -300,6 +324,8 @@ fn answer_query(pinned: &Pinned, request: &QueryRequest, pool: &base::cpu::CpuPo
     if !fields.contains(&key) {
         fields.push(key);
     }
-    let rows = query::fetch(&pinned.version, &places, &fields, request.scope.ignore_growing)?;
+    let (ignore_growing, bytes_max) = (request.scope.ignore_growing, request.scope.output_bytes_max);
+    let fetch = query::Fetch { places: &places, fields: &fields, ignore_growing, bytes_max, what: "query" };
+    let rows = query::fetch(&pinned.version, &fetch)?;
     Ok(QueryResponse { count: None, rows, timestamps: found.iter().map(|row| row.timestamp).collect(), at: pinned.at })
 }

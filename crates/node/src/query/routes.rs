@@ -1,6 +1,6 @@
 //! Who sequences a channel, as datacoord last said: kept until whoever was named doesn't answer as a sequencer does.
 //!
-//! A stale route costs a question more and nothing else: only the channel's sequencer can answer (`log.md` §5).
+//! A stale route costs a question more and nothing else: only the channel's sequencer can answer (`docs/protocol.md` §5).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

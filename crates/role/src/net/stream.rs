@@ -1,6 +1,6 @@
 //! A writer's stream over gRPC: two bounded channels on each side, and the wire between them.
 //!
-//! Whatever breaks ends both directions; the writer opens another stream and sends again (`log.md` §2).
+//! Whatever breaks ends both directions; the writer opens another stream and sends again (`docs/protocol.md` §2).
 
 use std::sync::Arc;
 use std::time::Duration;

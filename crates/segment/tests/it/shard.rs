@@ -65,6 +65,8 @@ struct World {
     flushed_deletes: Vec<DeleteEntry>,
     /// Segments whose files are damaged now.
     damaged: Vec<SegmentId>,
+    /// What a slow reader holds, with the partitions that were dropped by then.
+    held: Option<(Arc<segment::Version>, usize)>,
     clock: u64,
     next_number: i64,
 }
@@ -91,6 +93,7 @@ impl World {
             files: Vec::new(),
             flushed_deletes: Vec::new(),
             damaged: Vec::new(),
+            held: None,
             clock: 1,
             next_number: 0,
         }
@@ -199,7 +202,13 @@ impl World {
 
     fn open(&self) -> Segments {
         let pages = PageCache::new(1 << 20);
+        let version = self.shard.versions().load_full();
+        let keeps = self.random.chance(0.7);
         let open = |(segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>)| {
+            // As a node does: what is open stays open.
+            if let Some(known) = version.sealed.iter().find(|sealed| keeps && sealed.id() == segment.id) {
+                return known.clone();
+            }
             let blobs = segment.files.iter().map(|file| {
                 let (name, bytes) = objects.iter().find(|(name, _)| *name == file.object.name).expect("every file was written");
                 (file.kind, Arc::new(MemoryBlob::new(name.clone(), bytes.clone())) as Arc<dyn Blob>)
@@ -215,6 +224,7 @@ impl World {
     /// Some files are damaged, or whole again, and the shard looks at them anew.
     fn damage_or_mend(&mut self) {
         let random = &self.random;
+        self.held = None;
         self.damaged = self.files.iter().map(|(segment, _)| segment.id).filter(|_| random.chance(0.2)).collect();
         let segments = self.open();
         self.shard.adopt(&Base::of(&self.manifest), Some(segments));
@@ -264,6 +274,16 @@ impl World {
         let pool = CpuPool::inline();
         self.check_query(&version, at, &pool);
         self.check_search(&version, at, &pool);
+        match self.held.take() {
+            Some((held, dropped)) if dropped == self.model.dropped.len() => {
+                let at = Timestamp(self.random.below(held.clock.0 + 1));
+                self.check_query(&held, held.clock, &pool);
+                self.check_search(&held, at, &pool);
+                self.held = self.random.chance(0.8).then_some((held, dropped));
+            }
+            _ if self.random.chance(0.3) => self.held = Some((version, self.model.dropped.len())),
+            _ => {}
+        }
     }
 
     fn check_query(&mut self, version: &segment::Version, at: Timestamp, pool: &CpuPool) {
@@ -278,7 +298,8 @@ impl World {
         assert_eq!(count, self.model.visible(at).iter().filter(|row| row.key < bound).count() as u64, "count at {at}");
         let found = query::rows(version, &wanted, None, pool).expect("own files");
         let places: Vec<_> = found.iter().map(|row| row.place).collect();
-        let columns = query::fetch(version, &places, &[FieldId(101)], false).expect("own files");
+        let fetch = query::Fetch { places: &places, fields: &[FieldId(101)], ignore_growing: false, bytes_max: 1 << 20, what: "query" };
+        let columns = query::fetch(version, &fetch).expect("own files");
         let Values::Int64(numbers) = &columns.columns()[0].values else { panic!("numbers are Int64") };
         let actual: Vec<(Key, i64)> = found.iter().zip(numbers.iter()).map(|(row, number)| (row.key.clone(), *number)).collect();
         let youngest = self.model.youngest(at);

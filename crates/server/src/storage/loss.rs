@@ -1,7 +1,7 @@
 //! Metadata that is gone while what it leads to is still there: an error at start, before anything is made in its place.
 //!
 //! Without metadata nobody knows which collection an object or a record of the log belongs to; new metadata beside it would take every
-//! object for an orphan and sweep it (rule 7: loss is loud).
+//! object for an orphan and sweep it (`docs/design.md` rule 7: loss is loud).
 
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use types::{Error, Result};
 use crate::admin::Health;
 
 /// Pauses between two tries. There is no last one: who starts before what it needs begins when that is there.
-const PAUSES: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5), attempts: u32::MAX };
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5) };
 /// Between two lines of the log about one and the same.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 

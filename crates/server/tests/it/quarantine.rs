@@ -173,6 +173,7 @@ impl Process {
             ignore_growing: false,
             filter: expr::Plan::always(),
             output: Vec::new(),
+            output_bytes_max: 1 << 20,
         };
         let answer = self.nodes.query.query(&self.call(), QueryRequest { scope, limit: None, count: true }).await;
         answer.map(|answer| answer.count.expect("a count was asked for"))

@@ -8,6 +8,7 @@
 
 mod layers;
 mod pages;
+mod settings;
 mod shape;
 mod source;
 mod supply;

@@ -1,4 +1,4 @@
-//! Reads a batch and a frame as `docs/formats/batch.md` and `record.md` describe them, without the crate's own decoders.
+//! Reads a batch and a frame as `docs/formats/batch.md` and `docs/formats/record.md` describe them, without the crate's own decoders.
 
 use bytes::Bytes;
 use types::batch::Batch;

@@ -1,4 +1,4 @@
-//! Where reading begins (`log.md` §4): a [`crate::ReaderState`] as of exactly its position, as an object.
+//! Where reading begins (`docs/protocol.md` §4): a [`crate::ReaderState`] as of exactly its position, as an object.
 //!
 //! - [`ring`]: earlier states of a channel, so that a checkpoint at an older position has that position's table, number and shards.
 //! - [`format`]: bytes (`docs/formats/checkpoint.md`).

@@ -3,6 +3,7 @@
 use base::World;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use store::name::{self, AttemptId};
 use store::object::{Store, StoreError};
 use types::id::ChannelName;
 use types::{Error, Result};
@@ -27,7 +28,7 @@ pub struct Pointer {
 /// `IO_FAILED` or what the store says; try again: the name will be another.
 pub async fn write(world: &World, store: &dyn Store, channel: &ChannelName, state: &ReaderState) -> Result<Pointer> {
     let bytes = format::encode(state);
-    let name = format!("checkpoint/{channel}/{:032x}", world.random.u128());
+    let name = name::checkpoint(channel, AttemptId::draw(&world.random));
     let pointer = Pointer { name, length: bytes.len() as u64, checksum: crc32c::crc32c(&bytes) };
     store.put(&pointer.name, bytes).await.map_err(|error| to_error(&pointer.name, error))?;
     Ok(pointer)

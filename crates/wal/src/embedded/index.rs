@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub(super) address_end: u64,
 }
 
-/// Frames that were there and can't be read (rule 7).
+/// Frames that were there and can't be read (`docs/design.md` rule 7).
 #[derive(Clone, Debug)]
 pub(super) struct Hole {
     pub(super) first: u64,

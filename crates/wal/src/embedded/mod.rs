@@ -58,8 +58,10 @@ impl EmbeddedLog {
         Self::open_with(world, directory, FILE_BYTES_MAX).await
     }
 
-    /// As [`Self::open`], with another size of files: tests want many.
-    #[doc(hidden)]
+    /// As [`Self::open`], with another size of files.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
     pub async fn open_with(world: &World, directory: &Path, file_bytes_max: u64) -> Result<Self, LogError> {
         let io = |error| LogError::Unavailable(Error::io(format!("log directory {}", directory.display()), error));
         world.disk.create_directory(directory).await.map_err(io)?;

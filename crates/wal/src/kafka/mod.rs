@@ -3,7 +3,7 @@
 //! - [`config`]: how to reach it. - [`topic`]: what a topic must be, and how it is known again. - [`appender`], [`reader`]: the two ends.
 //!
 //! Anyone may append: fencing is by epochs in the records. librdkafka may report a duplicate as success without an offset, and may write twice at
-//! a change of leader; both end as an unknown outcome or as repeats that numbers void (`log.md` §6).
+//! a change of leader; both end as an unknown outcome or as repeats that numbers void (`docs/protocol.md` §6).
 
 mod appender;
 pub mod config;

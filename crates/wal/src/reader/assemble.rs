@@ -27,7 +27,7 @@ pub enum Event {
         /// Where it lies.
         span: Span,
     },
-    /// A record that counts and can't be decoded: its shard is quarantined, by name (`log.md` §3).
+    /// A record that counts and can't be decoded: its shard is quarantined, by name (`docs/protocol.md` §3).
     Unreadable {
         /// What is known of it.
         header: Header,

@@ -1,6 +1,6 @@
 //! Reading a channel: which frames count, what they add up to, and a task that follows the log.
 //!
-//! - [`state`]: the rules of `log.md` §3 as a pure state machine over headers; the sequencer uses the same one.
+//! - [`state`]: the rules of `docs/protocol.md` §3 as a pure state machine over headers; the sequencer uses the same one.
 //! - [`writers`], [`shards`]: what replay rebuilds for the sequencer: answers per writer, state per shard.
 //! - [`assemble`]: frames to whole decoded records.
 //! - [`tailer`]: the rules over a [`crate::Log`], with cuts, missing numbers and waits.

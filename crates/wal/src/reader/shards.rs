@@ -1,6 +1,6 @@
 //! The state that control records bring to each shard of a channel, as far as a sequencer must know it to refuse what is stale.
 //!
-//! Applying a control record whose state is already there changes nothing (`log.md` §1): else a coordinator that resumes a truncate would
+//! Applying a control record whose state is already there changes nothing (`docs/protocol.md` §1): else a coordinator that resumes a truncate would
 //! kill rows written after the first one. The receipt of the record that brought a state is kept, so that who asks again gets the same answer.
 //!
 //! Cloning is cheap (one reference) until the next change: checkpoints keep many.
@@ -16,7 +16,7 @@ use super::state::Receipt;
 
 /// Dropped shards that are remembered by name; below the highest forgotten id no shard can be created.
 const DROPPED_SHARDS_MAX: usize = 4_096;
-/// Dropped partitions remembered per shard: proxies have confirmed far fewer drops before (design §6c).
+/// Dropped partitions remembered per shard: proxies have confirmed far fewer drops before (`docs/design.md` §6).
 const DROPPED_PARTITIONS_MAX: usize = 4_096;
 /// Import jobs remembered per shard: a manifest holds the effect of older ones.
 const IMPORTS_MAX: usize = 1_024;

@@ -1,11 +1,11 @@
-//! Which frames of a log count (`log.md` §3): a pure fold over headers in log order.
+//! Which frames of a log count (`docs/protocol.md` §3): a pure fold over headers in log order.
 //!
 //! The state is the last number and the epoch; the rest (clock, open set, writers, shards) is derived from what was taken.
 //! - `last + 1` under the current epoch is taken. A lower number is a repeat. A higher one is void for ever, and `last + 1` is still taken
 //!   after it: who buffers higher numbers, or voids everything until the next Epoch, disagrees with a reader that starts in between.
 //! - An Epoch counts if it is higher than any seen. It voids an unfinished set; the set's numbers stay used, since another reader's
 //!   checkpoint may have counted them. An Epoch that doesn't count changes nothing, or a repeated one would void its own sequencer's set.
-//! - A frame of a lower epoch is void. An Epoch that names more than was read, and a frame above the highest Epoch, mean loss (rule 7).
+//! - A frame of a lower epoch is void. An Epoch that names more than was read, and a frame above the highest Epoch, mean loss (`docs/design.md` rule 7).
 //!
 //! Not here: bodies ([`super::assemble`]), waiting ([`super::tailer`]).
 
@@ -87,7 +87,7 @@ pub enum Void {
     Higher,
 }
 
-/// What a reader can't go past (rule 7).
+/// What a reader can't go past (`docs/design.md` rule 7).
 #[derive(Clone, PartialEq, Debug)]
 pub enum ReadError {
     /// An Epoch names records that weren't there.

@@ -20,7 +20,7 @@ use super::state::{ReaderState, Step, Void};
 use crate::log::{Log, LogError, Reader};
 use crate::planted::Planted;
 
-/// How long an Epoch may take after a number was missing, before the sequencer is asked (`log.md` §3).
+/// How long an Epoch may take after a number was missing, before the sequencer is asked (`docs/protocol.md` §3).
 const EPOCH_WAIT: Duration = Duration::from_secs(2);
 /// Between two tries of a log that isn't available.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ pub trait Surroundings: Send + Sync {
 pub enum TailError {
     /// The log was cut above where this reader is, as it may be: start again with this checkpoint, and manifests read after it.
     StartAgain(Box<ReaderState>),
-    /// Rule 7: names what is lost. The channel stops.
+    /// `docs/design.md` rule 7: names what is lost. The channel stops.
     Lost(Error),
 }
 

@@ -1,4 +1,4 @@
-//! The writers' table (`log.md` §2): what each proxy was last answered, so that a repeat is answered as before.
+//! The writers' table (`docs/protocol.md` §2): what each proxy was last answered, so that a repeat is answered as before.
 //!
 //! A function of the valid records: replay rebuilds it. Void records and unfinished sets never get here.
 //! Keeping only the last answer isn't enough: a proxy has up to 1,024 requests in flight and may repeat any of them.

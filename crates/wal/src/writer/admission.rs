@@ -6,7 +6,7 @@ use types::time::Timestamp;
 pub use crate::reader::shards::Verdict;
 use crate::reader::{Receipt, ShardStates};
 
-/// A fold of stamped records. Conditional upserts (`log.md` §7) have their place here: an implementation that also keeps changed keys.
+/// A fold of stamped records. Conditional upserts (`docs/protocol.md` §7) have their place here: an implementation that also keeps changed keys.
 pub trait Admission: Send {
     /// Starts anew from what the log holds: at a takeover, and after an unknown outcome. What was stamped and isn't there is stamped again.
     fn restart(&mut self, shards: &ShardStates, clock: Timestamp);

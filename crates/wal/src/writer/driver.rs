@@ -38,7 +38,7 @@ pub trait Apply: Send {
     fn apply(&mut self, event: Event);
 
     /// The first record (its first frame) whose effect no committed manifest holds, over the shards that have one; control records count until
-    /// a manifest has them (`log.md` §4). Everything given to [`Self::apply`] so far is considered.
+    /// a manifest has them (`docs/protocol.md` §4). Everything given to [`Self::apply`] so far is considered.
     fn first_unflushed(&self) -> Option<Position>;
 }
 
@@ -142,7 +142,7 @@ impl Sequencer {
         self.ask(|answer| Command::ClockAtLeast(timestamp, answer)).await.await
     }
 
-    /// The end of the log for a strong read, proven by an append of its own that was sent after this call (`log.md` §5).
+    /// The end of the log for a strong read, proven by an append of its own that was sent after this call (`docs/protocol.md` §5).
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -150,7 +150,7 @@ impl Sequencer {
         self.ask(Command::Barrier).await.await
     }
 
-    /// What is acknowledged and applied now. Good for a strong read only where a lease is checked after this (`log.md` §5).
+    /// What is acknowledged and applied now. Good for a strong read only where a lease is checked after this (`docs/protocol.md` §5).
     ///
     /// # Errors
     /// `NotSequencer` unless it serves.

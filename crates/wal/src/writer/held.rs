@@ -1,4 +1,4 @@
-//! Requests made under a schema version whose record isn't here yet, and what follows them from the same writer (`log.md` §2).
+//! Requests made under a schema version whose record isn't here yet, and what follows them from the same writer (`docs/protocol.md` §2).
 //!
 //! They burn nothing: when the time is up or room runs out the proxy is told "out of order" and sends them again.
 

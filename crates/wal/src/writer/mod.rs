@@ -1,4 +1,4 @@
-//! Writing a channel: the sequencer of `log.md` §2, once for all kinds of log.
+//! Writing a channel: the sequencer of `docs/protocol.md` §2, once for all kinds of log.
 //!
 //! - [`request`]: what is asked and answered.
 //! - [`admission`]: what is refused as stale, judged by everything stamped.

@@ -94,7 +94,7 @@ pub enum WriteError {
     Busy(Error),
     /// The request can't be one: a control record with a writer, a sequence of 0, a clock too far ahead.
     Invalid(Error),
-    /// The sequencer stopped on its log's failure (rule 7).
+    /// The sequencer stopped on its log's failure (`docs/design.md` rule 7).
     Stopped(Error),
 }
 

@@ -1,4 +1,4 @@
-//! The sequencer's rules (`log.md` §2) as a pure state machine: no clock, no task, no log. [`super::driver`] runs it.
+//! The sequencer's rules (`docs/protocol.md` §2) as a pure state machine: no clock, no task, no log. [`super::driver`] runs it.
 //!
 //! A channel is *read* to its end, an Epoch is appended and read back, then requests are *served*. Whether a record of its own counts is decided
 //! by [`ReaderState`], as for any reader: an acknowledgement says where a frame lies, and the frames are fed from there. So an answer is always
@@ -62,7 +62,7 @@ pub enum Phase {
 pub enum Stopped {
     /// A higher epoch is in the log.
     Superseded(Epoch),
-    /// Rule 7: the log lost something, or can't be read.
+    /// `docs/design.md` rule 7: the log lost something, or can't be read.
     Loss(Error),
     /// It was asked to.
     Asked,

@@ -1,6 +1,6 @@
 //! Writers, sequencers and readers at random over the memory log: takeovers, zombies, lost and late appends, retries, restarts, flushes,
 //! checkpoints, truncation. The checker's rule: what was acknowledged is there exactly once, what was refused is nowhere, nothing is twice,
-//! timestamps rise, and all readers agree. Bugs planted on purpose must be found (`log.md` names the rule that each breaks).
+//! timestamps rise, and all readers agree. Bugs planted on purpose must be found (`docs/protocol.md` names the rule that each breaks).
 
 mod view;
 mod world;

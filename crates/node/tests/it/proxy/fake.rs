@@ -1,4 +1,4 @@
-//! The other roles, as small as they can be: names in maps, a sequencer that answers as `log.md` §2 says and fails as it is told, rows in a list.
+//! The other roles, as small as they can be: names in maps, a sequencer that answers as `docs/protocol.md` §2 says and fails as it is told, rows in a list.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;

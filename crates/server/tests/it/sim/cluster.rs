@@ -16,7 +16,7 @@ use coord::members::{Member, Members};
 use coord::shared::Shared;
 use meta::memory::MemoryStore as MetaStore;
 use meta::sequence::next_node;
-use node::channel::Channels;
+use node::channels::Channels;
 use node::planted::Planted;
 use node::proxy::{Proxy, Unobserved};
 use parking_lot::Mutex;

@@ -1,6 +1,7 @@
-//! The pages: what they point at exists, and every file format names the test that keeps it.
+//! The pages: what they point at exists, every file format names the test that keeps it, and what code says it follows (`docs/protocol.md` §3)
+//! is there.
 
-use super::source::files;
+use super::source::{files, sources};
 use super::{Offence, assert_none, found, root};
 
 /// Pages about formats of files.
@@ -51,6 +52,71 @@ fn format_offences(page: &str, text: &str, exists: &dyn Fn(&str) -> bool) -> Vec
     missing.map(|target| Offence::new(page, format!("names `{target}`, which isn't there"))).collect()
 }
 
+/// What a line names of a page: its file, then sections and rules of it.
+struct Reference<'a> {
+    page: &'a str,
+    sections: Vec<u32>,
+    rules: Vec<u32>,
+    /// Where in the line it ends.
+    end: usize,
+}
+
+/// The pages that a line names by their file, with the `§3, §4` or `rule 7` that follows.
+fn references(line: &str) -> Vec<Reference<'_>> {
+    let of_a_path = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    let mut found = Vec::new();
+    for (at, suffix) in line.match_indices(".md") {
+        let start = line[..at].rfind(|c| !of_a_path(c)).map_or(0, |before| before + 1);
+        let mut reference =
+            Reference { page: &line[start..at + suffix.len()], sections: Vec::new(), rules: Vec::new(), end: at + suffix.len() };
+        loop {
+            let rest = &line[reference.end..];
+            let after = rest.trim_start_matches(['`', ',', ' ']);
+            let (list, number) = match (after.strip_prefix('§'), after.strip_prefix("rule ")) {
+                (Some(number), _) => (&mut reference.sections, number),
+                (_, Some(number)) => (&mut reference.rules, number),
+                _ => break,
+            };
+            let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+            let Ok(named) = number[..digits].parse() else { break };
+            list.push(named);
+            reference.end = line.len() - number.len() + digits;
+        }
+        found.push(reference);
+    }
+    found
+}
+
+/// References of code to pages, sections and rules that aren't there, or that leave open which page they mean. `read` gives a page.
+fn reference_offences(path: &str, text: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut offend = |what: String| offences.push(Offence::at(path, number, what));
+        let (mut sections, mut rules) = (0, 0);
+        for reference in references(line) {
+            sections += reference.sections.len();
+            rules += reference.rules.len();
+            let Some(page) = read(reference.page) else {
+                offend(format!("names `{}`, which isn't there", reference.page));
+                continue;
+            };
+            let has = |start: String| page.lines().any(|line| line.starts_with(&start));
+            for section in reference.sections.iter().filter(|section| !has(format!("## {section}. "))) {
+                offend(format!("`{}` has no §{section}", reference.page));
+            }
+            for rule in reference.rules.iter().filter(|rule| !has(format!("{rule}. "))) {
+                offend(format!("`{}` has no rule {rule}", reference.page));
+            }
+        }
+        let named_rules =
+            line.match_indices("rule ").filter(|(at, word)| line[at + word.len()..].starts_with(|c: char| c.is_ascii_digit()));
+        if line.matches('§').count() > sections || named_rules.count() > rules {
+            offend("names a section or a rule without its page, as in `docs/protocol.md` §3".to_owned());
+        }
+    }
+    offences
+}
+
 fn pages() -> impl Iterator<Item = (&'static str, String)> {
     let names = files().iter().map(String::as_str).filter(|path| path.ends_with(".md"));
     names.filter_map(|path| Some((path, std::fs::read_to_string(root().join(path)).ok()?)))
@@ -68,6 +134,29 @@ fn links_lead_somewhere() {
 #[test]
 fn formats_name_their_tests() {
     assert_none(pages().flat_map(|(page, text)| format_offences(page, &text, &exists)).collect());
+}
+
+#[test]
+fn what_code_follows_is_there() {
+    // The rules' own samples are wrong on purpose.
+    let code = sources().iter().filter(|source| !source.is_generated() && !source.path.starts_with("crates/server/tests/it/tidy/"));
+    let read = |page: &str| std::fs::read_to_string(root().join(page)).ok();
+    assert_none(code.flat_map(|source| reference_offences(&source.path, &source.text, &read)).collect());
+}
+
+#[test]
+fn dead_references_are_caught() {
+    let read = |page: &str| (page == "docs/a.md").then(|| "## 1. One\n\n2. **Two.**\n".to_owned());
+    let check = |line: &str, expected: &[&str]| {
+        assert_eq!(found(reference_offences("crates/a/src/b.rs", line, &read)), expected, "{line}");
+    };
+    check("// Nothing (`docs/a.md` §1), (`docs/a.md` rule 2), as `docs/a.md` says.", &[]);
+    check("// `docs/a.md` §1, §3", &["crates/a/src/b.rs:1: `docs/a.md` has no §3"]);
+    check("// `docs/a.md` rule 7", &["crates/a/src/b.rs:1: `docs/a.md` has no rule 7"]);
+    check("// `log.md` §1", &["crates/a/src/b.rs:1: names `log.md`, which isn't there"]);
+    for line in ["// loss (rule 7)", "// design §3", "// `docs/a.md` §1 and §2"] {
+        check(line, &["crates/a/src/b.rs:1: names a section or a rule without its page, as in `docs/protocol.md` §3"]);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is asked of a sequencer, in the order of `log.md` §2: repeat, gap, stale, stamp.
+//! What is asked of a sequencer, in the order of `docs/protocol.md` §2: repeat, gap, stale, stamp.
 
 use types::limits::{WRITE_BYTES_MAX, WRITER_IN_FLIGHT_MAX};
 use types::record::{Control, Refusal};
@@ -8,7 +8,7 @@ use super::super::unit::{Stamp, parts_of};
 use super::*;
 use crate::reader::shards::Verdict;
 
-/// How far above the wall clock a snapshot may lie (`log.md` §7).
+/// How far above the wall clock a snapshot may lie (`docs/protocol.md` §7).
 const CLOCK_AHEAD_MAX_MS: u64 = 1_000;
 
 impl SequencerState {
@@ -157,7 +157,7 @@ impl SequencerState {
         }
     }
 
-    /// Sees that the channel's clock reaches `timestamp` (`log.md` §7); answered when it has.
+    /// Sees that the channel's clock reaches `timestamp` (`docs/protocol.md` §7); answered when it has.
     pub fn clock_at_least(&mut self, timestamp: Timestamp, token: Token, wall: Timestamp, effects: &mut Vec<Effect>) {
         let mut answer = |answer| effects.push(Effect::Answer(token, answer));
         if self.phase != Phase::Serving {
@@ -177,7 +177,7 @@ impl SequencerState {
         }
     }
 
-    /// Answered when an append that was sent after this call is durable (`log.md` §5): a write's that waits to be sent, else a Clock's.
+    /// Answered when an append that was sent after this call is durable (`docs/protocol.md` §5): a write's that waits to be sent, else a Clock's.
     pub fn barrier(&mut self, token: Token, wall: Timestamp, effects: &mut Vec<Effect>) {
         if self.phase != Phase::Serving {
             return effects.push(Effect::Answer(token, Err(WriteError::NotSequencer)));
