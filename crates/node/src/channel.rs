@@ -295,7 +295,7 @@ impl Channel {
 
     /// Counts log bytes together with other channels: where they lie in common files.
     pub fn share_log(&self, total: Arc<AtomicU64>) {
-        self.mileage.share(total);
+        self.mileage.share(total, self.checkpoint());
     }
 
     /// Bytes that no manifest holds, applied or on their way into the log.

@@ -21,9 +21,11 @@ pub struct Mileage {
 }
 
 impl Mileage {
-    /// Counts into `total`, with others. Call before anything went by.
-    pub fn share(&self, total: Arc<AtomicU64>) {
-        self.total.get_or_init(|| total);
+    /// Counts into `total`, with others: what lies above `start` counts from now on, also where nothing of this channel's goes by. Call before
+    /// anything did.
+    pub fn share(&self, total: Arc<AtomicU64>, start: Position) {
+        let now = self.total.get_or_init(|| total).load(Ordering::Relaxed);
+        self.marks.lock().push_back((start, now));
     }
 
     /// `bytes` went by at `position`.
@@ -65,8 +67,9 @@ mod tests {
     fn bytes_above_a_position_are_never_fewer_than_they_are() {
         let (one, other) = (Mileage::default(), Mileage::default());
         let total = Arc::new(AtomicU64::new(0));
-        [&one, &other].iter().for_each(|mileage| mileage.share(total.clone()));
         let at = |n| Position::from_u64(LogId(1), n);
+        let idle = Mileage::default();
+        [&one, &other, &idle].iter().for_each(|mileage| mileage.share(total.clone(), at(0)));
         assert_eq!(one.above(at(0)), 0);
         let step = SPACING / 3;
         for n in 0..20_000 {
@@ -77,5 +80,6 @@ mod tests {
             let (least, found) = ((20_000 - n) * 2 * step, one.above(at(n)));
             assert!(found >= least && found <= least + 8 * SPACING, "{n}: {found} instead of {least}");
         }
+        assert_eq!(idle.above(at(0)), 40_000 * step, "others' bytes lie above what it holds");
     }
 }

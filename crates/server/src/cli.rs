@@ -20,7 +20,7 @@ use crate::serving::{self, Server};
 
 /// A vector database that speaks Milvus.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(name = "elanus", version, about, max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -17,7 +17,7 @@ use super::model::{Model, Snapshot, check_snapshot};
 /// The collection that all clients write to.
 pub const MAIN: &str = "main";
 /// One that comes and goes while it is written to.
-const BRIEF: &str = "brief";
+pub const BRIEF: &str = "brief";
 /// Clients at once.
 pub const CLIENTS: usize = 4;
 /// Operations of each.
