@@ -42,6 +42,16 @@ struct Patience {
     together: Duration,
 }
 
+impl Patience {
+    fn of(config: &Config) -> Self {
+        Self {
+            requests: config.proxy.graceful_stop_timeout,
+            flushes: config.data_node.graceful_stop_timeout,
+            together: config.common.graceful_stop_timeout,
+        }
+    }
+}
+
 impl Server {
     /// Starts the roles and returns when they serve: clients, where there is a proxy.
     ///
@@ -101,11 +111,7 @@ impl Server {
         };
         world.tasks.spawn(reloading.run(world.clone(), changes)).detach();
 
-        let patience = Patience {
-            requests: config.proxy.graceful_stop_timeout,
-            flushes: config.data_node.graceful_stop_timeout,
-            together: config.common.graceful_stop_timeout,
-        };
+        let patience = Patience::of(config);
         match (port, proxy) {
             (Some(port), Some(proxy)) => {
                 let service = MilvusServiceServer::from_arc(proxy.clone())
