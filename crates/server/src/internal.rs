@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
@@ -25,8 +24,6 @@ use crate::roles::{Role, RoleSet};
 
 /// The switch.
 const SWITCH: &str = "ELANUS_LOOPBACK";
-/// How long internal calls may go on at the end.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// How the roles of a process meet the others.
 enum Way {
@@ -113,7 +110,7 @@ impl Internal {
         }
         for port in self.ports.drain(..) {
             let router = routes(world, served.clone()).prepare().into_axum_router();
-            world.tasks.spawn(port.serve_without_fallback(world.clone(), router, GRACE)).detach();
+            world.tasks.spawn(port.serve_to_the_end(world.clone(), router)).detach();
         }
     }
 

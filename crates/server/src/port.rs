@@ -95,31 +95,34 @@ impl Port {
 
     /// Serves until a stop is asked for, then lets open requests end for at most `grace`.
     pub async fn serve(self, world: World, router: Router, grace: Duration) {
-        self.serve_without_fallback(world, router.fallback(not_found), grace).await;
-    }
-
-    /// As [`Self::serve`], for routes that answer what is unknown themselves.
-    pub async fn serve_without_fallback(self, world: World, router: Router, grace: Duration) {
         let graceful = GracefulShutdown::new();
-        let builder = builder();
-        loop {
-            let stream = tokio::select! {
-                biased;
-                () = world.tasks.stopping() => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection couldn't be accepted");
-                        world.clock.sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
-            };
-            serve_connection(&world, &builder, &graceful, router.clone(), stream);
+        tokio::select! {
+            biased;
+            () = world.tasks.stopping() => {}
+            () = self.accept(&world, router.fallback(not_found), &graceful) => {}
         }
         drop(self.listener);
         if world.within(grace, graceful.shutdown()).await.is_none() {
             tracing::warn!(seconds = grace.as_secs(), "requests were still open when the grace ended");
+        }
+    }
+
+    /// Serves roles, which answer what is unknown themselves, for as long as the process lives: what is written at its end goes through them.
+    pub async fn serve_to_the_end(self, world: World, router: Router) {
+        self.accept(&world, router, &GracefulShutdown::new()).await;
+    }
+
+    /// Takes connections, for ever.
+    async fn accept(&self, world: &World, router: Router, graceful: &GracefulShutdown) {
+        let builder = builder();
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => serve_connection(world, &builder, graceful, router.clone(), stream),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection couldn't be accepted");
+                    world.clock.sleep(ACCEPT_PAUSE).await;
+                }
+            }
         }
     }
 }
