@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use meta::catalog::model::OperationId;
 use meta::catalog::{Begin, Change, Loaded};
+use meta::election::Tenure;
 use meta::sequence::TimestampAllocator;
 use meta::store::{Condition, MetaError};
 use role::Call;
 use role::data::DataNode;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::id::ChannelName;
 use types::{Code, Error, Result};
@@ -32,6 +34,9 @@ pub struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: View,
     pub(crate) fence: Condition,
+    /// Promises to others end with it.
+    pub(crate) tenure: Tenure,
+    pub(crate) began: Instant,
     /// Of definitions: rootcoord's alone.
     pub(crate) timestamps: Arc<TimestampAllocator>,
     /// The term is over.

@@ -237,6 +237,10 @@ impl DataCoord for Leaders {
         }
     }
 
+    async fn extend_leases(&self, call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
+        self.data(call, |data| async move { data.extend_leases(call, sequencers).await }).await
+    }
+
     async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest> {
         self.data(call, |data| async move { data.manifest(call, shard).await }).await
     }

@@ -202,6 +202,10 @@ impl DataCoord for Seat<Data> {
         self.leading()?.routes(call).await
     }
 
+    async fn extend_leases(&self, call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
+        self.leading()?.extend_leases(call, sequencers).await
+    }
+
     async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest> {
         self.leading()?.manifest(call, shard).await
     }

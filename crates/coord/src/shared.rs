@@ -10,8 +10,9 @@ use base::World;
 use base::config::Current;
 use base::watch;
 use meta::catalog::Catalog;
+use meta::election::Leadership;
 use meta::sequence::{IdAllocator, TimestampAllocator};
-use meta::store::{Condition, Meta, MetaError, Revision};
+use meta::store::{Condition, Meta, MetaError};
 use role::data::DataCoord;
 use role::peers::Peers;
 use store::object::Store;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub general_capacity: usize,
     /// Segments with fewer rows get no index: `rootCoord.minSegmentSizeToEnableIndex`.
     pub indexed_rows_min: u64,
+    /// Of sequencers (`docs/protocol.md` §5): `elanus.lease.sequencer`; zero where none is needed.
+    pub sequencer_lease: Duration,
     /// One process is the whole cluster: garbage goes as soon as nobody in it needs it.
     pub alone: bool,
 }
@@ -101,16 +104,17 @@ impl Shared {
         })
     }
 
-    /// A term that began at `since` with this fence: makes the catalog if it isn't there, and sees all that was committed before.
+    /// A term: makes the catalog if it isn't there, and sees all that was committed before.
     ///
     /// # Errors
     /// Meta can't be reached or read; the term is over.
-    pub async fn begin(self: &Arc<Self>, fence: Condition, since: Revision) -> Result<Context> {
+    pub async fn begin(self: &Arc<Self>, leadership: &Leadership) -> Result<Context> {
+        let (fence, tenure, began) = (leadership.fence(), leadership.tenure(), self.world.clock.now());
         let view = self.view.get_or_try_init(|| self.first_view(&fence)).await?.clone();
-        view.reach(since).await?;
+        view.reach(leadership.term()).await?;
         let meta = self.catalog.meta().clone();
         let timestamps = Arc::new(TimestampAllocator::new(meta, self.world.clock.clone(), fence.clone(), TIMESTAMP_WINDOW));
-        Ok(Context { shared: self.clone(), view, fence, timestamps, ended: CancellationToken::new() })
+        Ok(Context { shared: self.clone(), view, fence, tenure, began, timestamps, ended: CancellationToken::new() })
     }
 
     async fn first_view(&self, fence: &Condition) -> Result<View> {

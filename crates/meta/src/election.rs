@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use types::Error;
 
 use crate::catalog::document::{self, Document, unknown_version};
+pub use crate::keeper::Tenure;
 use crate::keeper::{KeptLease, until_set};
 use crate::store::{Change, Condition, Entry, Meta, MetaError, Revision, Transaction};
 
@@ -173,6 +174,11 @@ impl Leadership {
     /// When it began: later leaders of the office have higher terms.
     pub fn term(&self) -> Revision {
         self.created
+    }
+
+    /// For how long it is held for certain.
+    pub fn tenure(&self) -> Tenure {
+        self.lease.tenure()
     }
 
     /// Resolves when the office must be taken for lost.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
+use base::clock::Clock;
 use base::task::Task;
 use base::watch;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::store::{LeaseId, Meta, MetaError};
@@ -23,22 +25,44 @@ pub(crate) struct KeptLease {
     pub(crate) id: LeaseId,
     meta: Arc<dyn Meta>,
     lost: watch::Sender<bool>,
+    tenure: Tenure,
     _task: Task<()>,
+}
+
+/// Until when a lease lasts for certain, by its holder's clock: for holders that promise something to others, who may themselves be late to hear
+/// that it was lost.
+#[derive(Clone)]
+pub struct Tenure {
+    clock: Clock,
+    until: Arc<Mutex<Instant>>,
+    lost: watch::Receiver<bool>,
+}
+
+impl Tenure {
+    /// Whether it lasts now: also right in a process that stood still and hasn't looked at anything since.
+    pub fn lasts(&self) -> bool {
+        !*self.lost.borrow() && self.clock.now() < *self.until.lock()
+    }
 }
 
 impl KeptLease {
     /// Takes a lease of `ttl`.
     pub(crate) async fn grant(world: &World, meta: &Arc<dyn Meta>, ttl: Duration) -> Result<Self, MetaError> {
-        let valid_until = world.clock.now() + ttl;
+        let until = Arc::new(Mutex::new(world.clock.now() + ttl));
         let id = meta.grant(ttl).await?;
         let lost = watch::Sender::new(false);
-        let task = world.tasks.spawn(keep(world.clone(), meta.clone(), id, Times { ttl, valid_until }, lost.clone()));
-        Ok(Self { id, meta: meta.clone(), lost, _task: task })
+        let task = world.tasks.spawn(keep(world.clone(), meta.clone(), id, Times { ttl, until: until.clone() }, lost.clone()));
+        let tenure = Tenure { clock: world.clock.clone(), until, lost: lost.subscribe() };
+        Ok(Self { id, meta: meta.clone(), lost, tenure, _task: task })
     }
 
     /// Resolves when the lease is lost.
     pub(crate) fn lost(&self) -> watch::Receiver<bool> {
         self.lost.subscribe()
+    }
+
+    pub(crate) fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -61,13 +85,14 @@ impl KeptLease {
 
 struct Times {
     ttl: Duration,
-    valid_until: Instant,
+    until: Arc<Mutex<Instant>>,
 }
 
 async fn keep(world: World, meta: Arc<dyn Meta>, lease: LeaseId, times: Times, lost: watch::Sender<bool>) {
-    let Times { ttl, mut valid_until } = times;
+    let Times { ttl, until } = times;
     let mut next = world.clock.now() + ttl / EXTENSIONS;
     loop {
+        let valid_until = *until.lock();
         world.clock.sleep_until(next.min(valid_until)).await;
         let sent = world.clock.now();
         if sent >= valid_until || *lost.borrow() {
@@ -75,7 +100,7 @@ async fn keep(world: World, meta: Arc<dyn Meta>, lease: LeaseId, times: Times, l
         }
         match world.within(valid_until - sent, meta.keep_alive(lease)).await {
             Some(Ok(())) => {
-                valid_until = sent + ttl;
+                *until.lock() = sent + ttl;
                 next = sent + ttl / EXTENSIONS;
             }
             Some(Err(MetaError::LeaseLost)) => break,

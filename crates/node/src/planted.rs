@@ -14,4 +14,6 @@ pub struct Planted {
     pub reused_name: bool,
     /// `docs/design.md` rule 4: a read at a timestamp sees what came after it.
     pub moving_snapshot: bool,
+    /// `docs/protocol.md` §5: a sequencer without a lease says where the log ends, although another one may have gone on.
+    pub barrier_without_lease: bool,
 }

@@ -3,6 +3,7 @@
 //! A write goes proxy → [`DataNode::open_stream`] of the channel's sequencer. A flush goes data node → [`DataCoord::edit_manifest`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +27,10 @@ pub const STREAM_BOUND: usize = types::limits::WRITER_IN_FLIGHT_MAX;
 pub trait DataCoord: Send + Sync {
     /// Where channels are sequenced.
     async fn routes(&self, call: &Call) -> Result<Vec<Route>>;
+
+    /// Lengthens the leases of sequencers (`docs/protocol.md` §5), each named by its channel and process epoch: how long each lasts from when the call was
+    /// *sent*, in the same order; zero where there is none.
+    async fn extend_leases(&self, call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>>;
 
     /// The shard's manifest now.
     async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest>;

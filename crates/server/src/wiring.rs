@@ -134,7 +134,7 @@ impl Candidacy {
     pub async fn lead<C: Coordinator>(&self, address: &str) -> Result<Term<C>> {
         let candidate = Candidate { office: C::OFFICE.name().to_owned(), address: address.to_owned(), ttl: OFFICE_TTL };
         let leadership = campaign(&self.world, &self.meta, &candidate).await.map_err(meta_failed)?;
-        let context = self.shared.begin(leadership.fence(), leadership.term()).await?;
+        let context = self.shared.begin(&leadership).await?;
         Ok(Term { leadership, coordinator: C::begin(context) })
     }
 
@@ -166,6 +166,7 @@ pub fn coordinator_settings(config: &Config, alone: bool) -> Settings {
         collections_per_database_max: limits.max_collection_num_per_db as usize,
         general_capacity: config.root_coord.max_general_capacity as usize,
         indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
+        sequencer_lease: if alone { Duration::ZERO } else { config.elanus.lease.sequencer },
         alone,
     }
 }

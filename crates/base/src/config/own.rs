@@ -100,8 +100,9 @@ section! {
     pub struct ElanusLease {
         /// A process's registration ends after this time without renewal; never later than `common.session.ttl`.
         "session" => session: Duration = "2000" .unit(Unit::Milliseconds) .range(100.0, 600000.0);
-        /// A log's sequencer answers for it without asking for this time. Another one isn't appointed before it has passed.
-        "sequencer" => sequencer: Duration = "1500" .unit(Unit::Milliseconds) .range(100.0, 600000.0) .ignored();
+        /// A log's sequencer answers strong reads without an append for this time after it last heard from the coordinator. Another one isn't
+        /// appointed before it has passed. 0: each strong read is proven by an append, for machines that are suspended as a whole.
+        "sequencer" => sequencer: Duration = "1500" .unit(Unit::Milliseconds) .range(0.0, 600000.0);
         /// A node whose clock differs by more from its coordinator's gets no logs.
         "clockSkew" => clock_skew: Duration = "1000" .unit(Unit::Milliseconds) .range(10.0, 600000.0) .ignored();
     }

@@ -9,6 +9,7 @@ use role::Call;
 use types::id::{ChannelName, NodeId};
 use types::{Error, Result};
 
+use super::lease::Leases;
 use crate::context::Context;
 use crate::members::Member;
 use crate::view::meta_error;
@@ -39,7 +40,7 @@ const ASSIGNMENTS_MAX: usize = 24;
 pub(super) type Told = BTreeSet<(ChannelName, NodeId, u64)>;
 
 /// Carries the plan out: one new process epoch for all channels that move now; then tells who doesn't know yet.
-pub(super) async fn channels(context: &Context, call: &Call, told: &Mutex<Told>) -> Result<()> {
+pub(super) async fn channels(context: &Context, call: &Call, (told, leases): (&Mutex<Told>, &Leases)) -> Result<()> {
     let (wanted, assigned, damage) = context.view.read(|loaded| {
         let damaged: BTreeMap<ChannelName, Error> =
             loaded.damaged_of::<Assignment>().map(|(channel, error)| (channel, error.clone())).collect();
@@ -54,10 +55,13 @@ pub(super) async fn channels(context: &Context, call: &Call, told: &Mutex<Told>)
     let live: Vec<NodeId> = members.iter().map(|member| member.node).collect();
     let moves = plan(&all, &current, &live);
     if !moves.is_empty() {
+        let old = moves.iter().filter_map(|(channel, _)| assigned.get(channel).map(|found| &found.value));
+        leases.outlive(context, old).await;
         let process = next_process_epoch(&**context.view.catalog().meta()).await.map_err(meta_error)?;
         for batch in moves.chunks(ASSIGNMENTS_MAX) {
+            let lease = context.settings().sequencer_lease;
             let change = batch.iter().fold(context.change(), |change, (channel, node)| {
-                change.assign(assigned.get(channel), &Assignment { channel: channel.clone(), node: *node, process })
+                change.assign(assigned.get(channel), &Assignment { channel: channel.clone(), node: *node, process, lease })
             });
             context.commit(change).await?;
         }
@@ -74,7 +78,7 @@ async fn tell(context: &Context, call: &Call, members: &[Member], told: &Mutex<T
     told.lock().retain(|known| current.contains(known));
     let open: Vec<&Assignment> = assigned.iter().filter(|assignment| !told.lock().contains(&key(assignment))).collect();
     let telling = open.into_iter().map(|assignment| async move {
-        let Assignment { channel, node, process } = assignment;
+        let Assignment { channel, node, process, lease: _ } = assignment;
         // A node that went meanwhile: the next round moves its channels.
         let Some(member) = members.iter().find(|member| member.node == *node) else { return Ok(()) };
         let confirmed = async { context.peers.data_node(&member.address)?.assign(call, channel, *process).await };

@@ -5,10 +5,12 @@
 mod assign;
 pub mod edit;
 mod garbage;
+mod lease;
 pub(crate) mod manifests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
@@ -24,6 +26,7 @@ use types::{Code, Error, Result};
 use crate::context::Context;
 use crate::reconcile::{ROUND_MAX, rounds};
 use crate::seat::{Coordinator, Office};
+use lease::Leases;
 use manifests::Manifests;
 
 /// The coordinator of shards.
@@ -31,13 +34,15 @@ pub struct Data {
     context: Context,
     manifests: Manifests,
     told: Mutex<assign::Told>,
+    leases: Leases,
 }
 
 impl Coordinator for Data {
     const OFFICE: Office = Office::Data;
 
     fn begin(context: Context) -> Arc<Self> {
-        Arc::new(Self { manifests: Manifests::new(context.clone()), context, told: Mutex::default() })
+        let leases = Leases::new(context.began);
+        Arc::new(Self { manifests: Manifests::new(context.clone()), context, told: Mutex::default(), leases })
     }
 
     fn run(self: &Arc<Self>) {
@@ -59,7 +64,7 @@ impl Data {
     /// # Errors
     /// The first that failed; others were tried. Call again.
     pub async fn assign_channels(&self, call: &Call) -> Result<()> {
-        assign::channels(&self.context, call, &self.told).await
+        assign::channels(&self.context, call, (&self.told, &self.leases)).await
     }
 
     /// Deletes objects that nobody needs any more.
@@ -119,10 +124,14 @@ impl DataCoord for Data {
         let routes = assigned.into_iter().filter_map(|assignment| {
             let member = members.data_nodes.iter().find(|member| member.node == assignment.node)?;
             let confirmed = assign::confirmed(&self.told, &assignment);
-            let model::Assignment { channel, node, process } = assignment;
+            let model::Assignment { channel, node, process, lease: _ } = assignment;
             Some(Route { channel, node, address: member.address.clone(), process, confirmed })
         });
         Ok(routes.collect())
+    }
+
+    async fn extend_leases(&self, _call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
+        Ok(self.leases.extend(&self.context, sequencers))
     }
 
     async fn manifest(&self, _call: &Call, shard: ShardId) -> Result<CurrentManifest> {

@@ -15,8 +15,9 @@ use coord::query::Query;
 use coord::root::Root;
 use coord::seat::{Coordinator, Seat};
 use coord::shared::{Parts, Settings, Shared};
+use meta::election::{Candidate, Leadership, campaign};
 use meta::memory::MemoryStore as MetaServer;
-use meta::store::{Condition, Meta, Revision, Transaction};
+use meta::store::{Meta, Transaction};
 use role::Call;
 use role::data::DataCoord;
 use role::net::Served;
@@ -71,6 +72,7 @@ impl Cluster {
             collections_per_database_max: 100,
             general_capacity: 1_000,
             indexed_rows_min: 1,
+            sequencer_lease: Duration::ZERO,
             alone: true,
         };
         let faults = FaultPlan::new(&world.random, Rates::NONE);
@@ -95,16 +97,16 @@ impl Cluster {
     /// A term of all coordinators, with the nodes given as members; their loops aren't started.
     pub async fn lead(&self, nodes: &[usize]) -> Leading {
         let term = self.terms.replace(self.terms.get() + 1);
-        let office = Bytes::from(format!("office/{term}"));
-        let created = self.meta.commit(Transaction::new().put(office.clone(), "leader")).await.expect("meta is there");
-        let fence = Condition::Created(office, created);
+        let candidate = Candidate { office: format!("test {term}"), address: String::new(), ttl: Duration::from_secs(3_600) };
+        let leadership = campaign(&self.world, &self.meta, &candidate).await.expect("meta is there");
         let (shared, seat) = self.shared(nodes);
         let leading = Leading {
-            root: begin(&shared, &fence, created).await,
-            data: begin(&shared, &fence, created).await,
-            query: begin(&shared, &fence, created).await,
-            index: begin(&shared, &fence, created).await,
+            root: begin(&shared, &leadership).await,
+            data: begin(&shared, &leadership).await,
+            query: begin(&shared, &leadership).await,
+            index: begin(&shared, &leadership).await,
             shared,
+            leadership,
         };
         seat.take(leading.data.clone());
         let data: Arc<dyn DataCoord> = leading.data.clone();
@@ -155,8 +157,8 @@ impl Cluster {
     }
 }
 
-async fn begin<C: Coordinator>(shared: &Arc<Shared>, fence: &Condition, since: Revision) -> Arc<C> {
-    C::begin(shared.begin(fence.clone(), since).await.expect("meta is there"))
+async fn begin<C: Coordinator>(shared: &Arc<Shared>, leadership: &Leadership) -> Arc<C> {
+    C::begin(shared.begin(leadership).await.expect("meta is there"))
 }
 
 /// A term of all coordinators.
@@ -166,6 +168,7 @@ pub struct Leading {
     pub query: Arc<Query>,
     pub index: Arc<Index>,
     pub shared: Arc<Shared>,
+    pub leadership: Leadership,
 }
 
 impl Leading {

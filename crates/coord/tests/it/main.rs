@@ -2,6 +2,7 @@
 
 mod damage;
 mod fixture;
+mod leases;
 mod nodes;
 mod offices;
 mod operations;

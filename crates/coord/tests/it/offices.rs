@@ -37,7 +37,7 @@ fn stand(cluster: &Cluster, address: &'static str) -> (World, Arc<Seat<Root>>) {
             let (own, shared, meta, candidate) = (own.clone(), shared.clone(), meta.clone(), candidate.clone());
             async move {
                 let leadership = campaign(&own, &meta, &candidate).await.expect("meta is sound");
-                let context = shared.begin(leadership.fence(), leadership.term()).await?;
+                let context = shared.begin(&leadership).await?;
                 Ok(Term { leadership, coordinator: C::begin(context) })
             }
         };

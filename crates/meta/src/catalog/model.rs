@@ -4,6 +4,7 @@
 //! a collection that is created has one [`Shard`] for each of its channels.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use types::collection::{Consistency, Partition};
 use types::id::{ChannelName, CollectionId, DatabaseId, FieldId, JobId, NodeId, PartitionId, ShardId};
@@ -265,6 +266,9 @@ pub struct Assignment {
     pub node: NodeId,
     /// `e` of `docs/protocol.md`: rises with each assignment.
     pub process: u64,
+    /// The longest lease that its sequencer is given (`docs/protocol.md` §5), in whole milliseconds: whoever takes the channel away waits as long, whatever
+    /// its own settings say.
+    pub lease: Duration,
 }
 
 /// A channel's checkpoint.

@@ -258,7 +258,8 @@ async fn manifests_and_checkpoints_move_by_compare_and_swap() {
     assert_eq!(loaded.shards[&id].value.version(), 2);
 
     let channel = ChannelName::numbered("by-dev", 0);
-    let assignment = |node, process| Assignment { channel: channel.clone(), node: NodeId(node), process };
+    let assignment =
+        |node, process| Assignment { channel: channel.clone(), node: NodeId(node), process, lease: Duration::from_millis(1_500) };
     let assigned = async || f.catalog.read::<Assignment>(&channel).await.expect("it works").expect("it is there");
     f.commit(f.change().assign(None, &assignment(1, 5))).await.expect("it was free");
     let first = assigned().await;

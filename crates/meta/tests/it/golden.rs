@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use bytes::Bytes;
 use meta::catalog::document::{Document, key, read, value};
@@ -149,7 +150,7 @@ fn stored_forms_are_what_they_were() {
     let manifest = ManifestPointer { version: 9, object: object("manifest/1001/1/9-0123456789abcdef") };
     check(all, Shard { id: ShardId::new(CollectionId(1_001), 1), start, manifest: Some(manifest) });
     let channel = ChannelName::numbered("by-dev", 0);
-    check(all, Assignment { channel: channel.clone(), node: NodeId(3), process: 4 });
+    check(all, Assignment { channel: channel.clone(), node: NodeId(3), process: 4, lease: Duration::ZERO });
     check(
         all,
         Checkpoint { channel, position: position(99), process: 4, object: object("checkpoint/by-dev-elanus-dml_0/0123456789abcdef") },

@@ -4,6 +4,7 @@
 
 mod admission;
 mod flush;
+mod lease;
 mod quarantine;
 mod sequencing;
 mod stream;
@@ -78,6 +79,7 @@ pub struct DataNodeRole {
     log_bytes: Arc<AtomicU64>,
     /// Shards whose quarantined records could be applied at the start, with the objects that hold them.
     restored: Mutex<quarantine::Copies>,
+    leases: lease::Leases,
     figures: flush::FlushFigures,
     limits: Current<Limits>,
 }
@@ -100,10 +102,14 @@ impl DataNodeRole {
             turns: Mutex::default(),
             log_bytes: Arc::default(),
             restored: Mutex::default(),
+            leases: lease::Leases::default(),
             figures,
             limits,
         });
         role.parts.world.tasks.spawn(upkeep::run(Arc::downgrade(&role))).detach();
+        if !role.parts.limits.alone {
+            role.parts.world.tasks.spawn(lease::keep(Arc::downgrade(&role))).detach();
+        }
         role
     }
 
@@ -212,10 +218,12 @@ impl DataNode for DataNodeRole {
 
     async fn barrier(&self, call: &Call, channel: &ChannelName) -> Result<LogEnd> {
         let sequencer = self.sequencer(channel)?;
-        // The process that sequences alone has applied what it acknowledged; others prove by an append that they still sequence.
+        // The process that sequences alone has applied what it acknowledged; others prove by a lease or by an append that they still sequence.
         let acknowledged: Acknowledged = if self.parts.limits.alone {
             call.bound("the sequencer's start", async { sequencer.serving().await.map_err(|why| stopped(channel, &why)) }).await?;
             sequencer.acknowledged().map_err(|error| error.to_error())?
+        } else if let Some(acknowledged) = lease::end(self, channel) {
+            acknowledged
         } else {
             call.bound("a barrier", async { sequencer.barrier().await.map_err(|error| error.to_error()) }).await?
         };

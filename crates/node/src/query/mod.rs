@@ -1,5 +1,6 @@
 //! querynode: answers searches and queries of the shards that it serves.
 
+mod ends;
 mod figures;
 mod routes;
 
@@ -30,6 +31,7 @@ use crate::channels::Channels;
 use crate::follow::Followers;
 use crate::planted::Planted;
 use crate::refresh::Refresher;
+use ends::Ends;
 use figures::{Figures, Latencies};
 use routes::Routes;
 
@@ -58,6 +60,7 @@ pub struct Parts {
 pub struct QueryNodeRole {
     parts: Parts,
     routes: Routes,
+    ends: Ends,
     served: RwLock<BTreeMap<ShardId, Arc<ServeShard>>>,
     figures: Figures,
 }
@@ -75,7 +78,7 @@ impl QueryNodeRole {
     pub fn new(parts: Parts) -> Self {
         let figures = Figures::new(&parts.world.metrics);
         let routes = Routes::new(&parts.world, parts.coordinator.clone(), parts.peers.clone());
-        Self { parts, routes, served: RwLock::default(), figures }
+        Self { parts, routes, ends: Ends::default(), served: RwLock::default(), figures }
     }
 
     /// The collections of which shards are served here.
@@ -115,7 +118,7 @@ impl QueryNodeRole {
                 let asked = clock.now();
                 let name = channel.name();
                 let ask = |node: Arc<dyn DataNode>, call: Call| async move { node.barrier(&call, name).await };
-                let end = self.at_sequencer(call, channel, ask).await?;
+                let end = self.ends.of(call, name, || self.at_sequencer(call, channel, ask)).await?;
                 // The only sequencer applies before it acknowledges, so all that it names is here already.
                 if channel.source() != Source::OnlySequencer {
                     channel.wait(call, "the end of the log", |progress| progress.number >= end.number).await?;

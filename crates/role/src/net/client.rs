@@ -177,6 +177,10 @@ impl DataCoord for Peer {
         plain(remote!(self, call, data_coord_client::DataCoordClient.routes(Json(()))))
     }
 
+    async fn extend_leases(&self, call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
+        plain(remote!(self, call, data_coord_client::DataCoordClient.extend_leases(Json(sequencers.to_vec()))))
+    }
+
     async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest> {
         plain(remote!(self, call, data_coord_client::DataCoordClient.manifest(Json(shard))))
     }

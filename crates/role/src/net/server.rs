@@ -170,6 +170,13 @@ impl wire_proto::data_coord_server::DataCoord for Adapter<dyn DataCoord> {
         self.answer(request, |role, call, Json(()): Json<()>| async move { role.routes(&call).await.map(Json) }).await
     }
 
+    async fn extend_leases(&self, request: Request<CallRequest>) -> Answer {
+        self.answer(request, |role, call, Json(sequencers): Json<Vec<(ChannelName, u64)>>| async move {
+            role.extend_leases(&call, &sequencers).await.map(Json)
+        })
+        .await
+    }
+
     async fn manifest(&self, request: Request<CallRequest>) -> Answer {
         self.answer(request, |role, call, Json(shard): Json<ShardId>| async move { role.manifest(&call, shard).await.map(Json) }).await
     }

@@ -1,5 +1,7 @@
 //! Channels: who sequences them and where their checkpoints are.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use types::id::{ChannelName, NodeId};
@@ -14,6 +16,12 @@ use crate::catalog::model::{Assignment, Checkpoint};
 struct StoredAssignment {
     node: NodeId,
     process: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    lease_ms: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Document for Assignment {
@@ -34,12 +42,12 @@ impl Document for Assignment {
     }
 
     fn encode(&self) -> Result<Box<RawValue>, serde_json::Error> {
-        encode(&StoredAssignment { node: self.node, process: self.process })
+        encode(&StoredAssignment { node: self.node, process: self.process, lease_ms: self.lease.as_millis() as u64 })
     }
 
     fn decode(channel: ChannelName, version: u32, json: &str) -> Result<Self, serde_json::Error> {
-        let StoredAssignment { node, process } = decode_only::<Self, _>(version, json)?;
-        Ok(Self { channel, node, process })
+        let StoredAssignment { node, process, lease_ms } = decode_only::<Self, _>(version, json)?;
+        Ok(Self { channel, node, process, lease: Duration::from_millis(lease_ms) })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use expr::Scratch;
@@ -442,6 +443,10 @@ impl DataCoord for Fake {
     }
 
     async fn edit_manifest(&self, _: &Call, _: ShardId, _: ManifestEdit) -> Result<CurrentManifest> {
+        unused()
+    }
+
+    async fn extend_leases(&self, _: &Call, _: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
         unused()
     }
 

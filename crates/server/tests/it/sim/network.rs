@@ -294,6 +294,10 @@ impl DataCoord for Remote {
         remote!(self, call, data.routes, (), |role, call| role.routes(&call).await)
     }
 
+    async fn extend_leases(&self, call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
+        remote!(self, call, data.extend_leases, (sequencers: sequencers.to_vec()), |role, call| role.extend_leases(&call, &sequencers).await)
+    }
+
     async fn manifest(&self, call: &Call, shard: ShardId) -> Result<CurrentManifest> {
         remote!(self, call, data.manifest, (), |role, call| role.manifest(&call, shard).await)
     }
