@@ -49,6 +49,8 @@ impl KafkaConfig {
     fn common(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "elanus");
+        // librdkafka would wait up to ten seconds before it tries a broker again that was away for a while.
+        config.set("reconnect.backoff.max.ms", "1000");
         let security = &self.security;
         for (key, value) in [
             ("security.protocol", &security.protocol),

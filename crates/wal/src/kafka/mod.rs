@@ -22,6 +22,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use types::id::ChannelName;
 use types::position::{LogId, Position};
 use types::{Code, Error};
@@ -65,7 +66,7 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Misconfigured`] for settings that librdkafka refuses; [`LogError::Unavailable`] if no broker answers: wait and try again.
     pub async fn connect(world: &World, config: KafkaConfig) -> Result<Self, LogError> {
-        let refused = |error: rdkafka::error::KafkaError| topic::misconfigured(format!("{error}"));
+        let refused = |error: KafkaError| topic::misconfigured(format!("{error}"));
         let admin: AdminClient<DefaultClientContext> = config.admin().create().map_err(refused)?;
         let watcher: Arc<StreamConsumer> = Arc::new(config.consumer().create().map_err(refused)?);
         let asked = watcher.clone();
@@ -81,11 +82,24 @@ impl KafkaLog {
     }
 
     /// Low and high watermark of a channel.
+    ///
+    /// The client takes a partition that it once saw without a leader for one that will never have any, until its metadata is fifteen minutes old: a
+    /// topic that was just made, or a broker that went. So it is made to look again.
     async fn watermarks(&self, channel: &ChannelName) -> Result<(u64, u64), LogError> {
-        let (watcher, name) = (self.inner.watcher.clone(), channel.clone());
-        let asked = self.inner.world.tasks.blocking(move || watcher.fetch_watermarks(name.as_str(), PARTITION, ADMIN_TIMEOUT)).await;
-        let (low, high) = asked.map_err(|error| unavailable(format!("watermarks of {channel}"), error))?;
+        let (low, high) = match self.fetch_watermarks(channel).await {
+            Err(error) if is_leaderless(&error) => {
+                self.partitions(channel).await?;
+                self.fetch_watermarks(channel).await
+            }
+            fetched => fetched,
+        }
+        .map_err(|error| unavailable(format!("watermarks of {channel}"), error))?;
         Ok((low.max(0) as u64, high.max(0) as u64))
+    }
+
+    async fn fetch_watermarks(&self, channel: &ChannelName) -> Result<(i64, i64), KafkaError> {
+        let (watcher, name) = (self.inner.watcher.clone(), channel.clone());
+        self.inner.world.tasks.blocking(move || watcher.fetch_watermarks(name.as_str(), PARTITION, ADMIN_TIMEOUT)).await
     }
 
     /// [`Self::watermarks`] of a topic that was just made: it isn't known to every broker at once, and may be unknown again for a moment.
@@ -141,6 +155,13 @@ impl KafkaLog {
         }
         reader::identity_at(&self.inner.config, channel, low).await
     }
+}
+
+/// Whether an error may come from metadata that is out of date.
+fn is_leaderless(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition};
+    let codes = [LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition];
+    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
 }
 
 fn no_broker(brokers: &str) -> LogError {
