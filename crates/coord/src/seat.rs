@@ -144,6 +144,10 @@ impl<C: Coordinator> Seat<C> {
             if let Some(coordinator) = self.present.send_replace(None) {
                 coordinator.context().end();
             }
+            // Beside standing again: who stands waits for the key to go.
+            let (own, until) = (world.clone(), stop.clone());
+            let withdraw = async move { until.run_until_cancelled(leadership.withdraw(&own)).await };
+            world.tasks.spawn(withdraw).detach();
         }
     }
 

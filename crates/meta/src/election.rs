@@ -205,6 +205,20 @@ impl Leadership {
         self.lease.release().await;
     }
 
+    /// Takes the office's key away that was lost, as soon as meta answers: after an outage of meta the key of a leader that counts itself out
+    /// would keep everybody waiting for another lease's time. Somebody else's key stays.
+    pub async fn withdraw(self, world: &World) {
+        self.lease.mark_lost();
+        loop {
+            let own = Transaction::new().when(self.fence()).delete(self.key.clone());
+            match self.meta.commit(own).await {
+                Ok(_) | Err(MetaError::Refused) => return,
+                Err(error) => tracing::debug!(%error, "an office that was lost isn't given up yet"),
+            }
+            world.clock.sleep(RETRY_WAIT).await;
+        }
+    }
+
     /// What a step of a leader's says when the office is gone.
     pub fn lost_error(&self) -> Error {
         Error::new(types::Code::SERVICE_UNAVAILABLE, format!("no longer the leader of {}", self.key.escape_ascii()))

@@ -10,6 +10,7 @@ pub(super) async fn check(subject: &dyn Subject) {
     the_next_one_leads_when_one_resigns(subject).await;
     the_next_one_leads_when_one_vanishes(subject).await;
     a_leader_that_is_cut_off_knows(subject).await;
+    a_lost_office_is_withdrawn(subject).await;
 }
 
 fn candidate(subject: &dyn Subject, office: &str, address: &str) -> Candidate {
@@ -76,4 +77,20 @@ async fn a_leader_that_is_cut_off_knows(subject: &dyn Subject) {
     let second = lead(subject, &office).await;
     assert!(second.term() > first.term());
     second.resign().await;
+}
+
+async fn a_lost_office_is_withdrawn(subject: &dyn Subject) {
+    let (world, meta) = (subject.world(), subject.connect());
+    let office = candidate(subject, "withdrawn", "one");
+    let first = lead(subject, &office).await;
+    let withdrawn = world.clock.now();
+    world.within(PATIENCE, first.withdraw(world)).await.expect("meta answers");
+    let second = lead(subject, &office).await;
+    assert!(world.clock.now() - withdrawn < subject.lease(), "nobody waits for the lease of an office that is known to be lost");
+    let key = crate::catalog::document::key::<crate::election::Leader>(&office.office);
+    meta.commit(crate::store::Transaction::new().delete(key)).await.expect("depose");
+    let third = lead(subject, &candidate(subject, "withdrawn", "three")).await;
+    world.within(PATIENCE, second.withdraw(world)).await.expect("meta answers");
+    assert_eq!(leader(meta.as_ref(), &office.office).await.expect("it works").map(|l| l.address), Some("three".to_owned()));
+    third.resign().await;
 }
