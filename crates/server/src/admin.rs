@@ -1,6 +1,7 @@
 //! Port 9091: health for probes, metrics for Prometheus.
 //!
-//! `/livez`: the process runs. `/healthz` and `/readyz`: every role serves; else 503 and what is waited for, by name.
+//! `/livez`: the process runs. `/healthz` and `/readyz`: every role serves; else 503 and what is waited for, by name. `/elanus/status`: what the
+//! process is and holds ([`crate::status`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,8 +52,9 @@ pub fn router(health: Health, metrics: Arc<Sampler>) -> Router {
         .route("/livez", get(|| async { "OK" }))
         .route("/healthz", get(healthz))
         .route("/readyz", get(healthz))
-        .with_state(health)
-        .merge(Router::new().route("/metrics", get(render)).with_state(metrics))
+        .with_state(health.clone())
+        .merge(Router::new().route("/metrics", get(render)).with_state(metrics.clone()))
+        .merge(Router::new().route("/elanus/status", get(status)).with_state((health, metrics)))
 }
 
 async fn healthz(State(health): State<Health>) -> impl IntoResponse {
@@ -65,4 +67,8 @@ async fn healthz(State(health): State<Health>) -> impl IntoResponse {
 
 async fn render(State(metrics): State<Arc<Sampler>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render().await)
+}
+
+async fn status(State((health, metrics)): State<(Health, Arc<Sampler>)>) -> impl IntoResponse {
+    axum::Json(metrics.status(health.waiting()))
 }

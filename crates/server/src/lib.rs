@@ -15,5 +15,6 @@ mod reload;
 pub mod roles;
 mod sample;
 pub mod serving;
+mod status;
 pub mod storage;
 pub mod wiring;

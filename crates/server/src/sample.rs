@@ -3,17 +3,16 @@
 //! Read from the roles when somebody asks, counted nowhere, so it can't drift. Not here: what happened ([`crate::observe`]).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use base::World;
 use base::metrics::{Family, Gauge, Metric, Metrics, milvus, process};
 use coord::figures::{CollectionFigures, Figures};
-use coord::root::Root;
-use coord::seat::Seat;
-use node::channels::Channels;
-use node::data::DataNodeRole;
-use node::query::QueryNodeRole;
 use types::id::CollectionId;
+
+use crate::roles::RoleSet;
+use crate::status::Status;
+use crate::wiring::{Seats, Workers};
 
 /// What a flush makes is of this level in Milvus's words.
 const LEVEL: &str = "L1";
@@ -36,14 +35,12 @@ const UNREADABLE: Metric<Gauge, 0> =
 
 /// Whom a scrape asks.
 pub struct Roles {
-    /// rootcoord, where and while it is in this process.
-    pub root: Arc<Seat<Root>>,
-    /// Growing rows and loaded segments.
-    pub channels: Arc<Channels>,
-    /// Sequencers.
-    pub data: Option<Arc<DataNodeRole>>,
-    /// What is served.
-    pub query: Option<Arc<QueryNodeRole>>,
+    /// What is run.
+    pub run: RoleSet,
+    /// Coordinators, while they lead.
+    pub seats: Seats,
+    /// Growing rows, sequencers, loaded segments, builds.
+    pub workers: Workers,
 }
 
 /// Renders metrics. Before the roles are there it has only what was counted.
@@ -63,6 +60,11 @@ impl Sampler {
     /// The roles are there. Only the first call counts.
     pub fn watch(&self, roles: Roles) {
         self.roles.get_or_init(|| roles);
+    }
+
+    /// What the process is and holds now.
+    pub fn status(&self, waiting: Vec<String>) -> Status {
+        Status::of(self.world.metrics.node(), waiting, self.roles.get())
     }
 
     /// Everything, in Prometheus's text format.
@@ -95,7 +97,7 @@ impl<const N: usize> Values<N> {
 async fn sample(metrics: &Metrics, roles: &Roles) {
     // What nodes of this process hold is known whoever leads.
     of_logs(metrics, roles);
-    let figures = match roles.root.present() {
+    let figures = match roles.seats.root.present() {
         Some(leading) => leading.figures().await,
         // What was set at the scrape before would look like now.
         None => Figures::default(),
@@ -156,7 +158,7 @@ fn of_shards(metrics: &Metrics, roles: &Roles, figures: &Figures) -> GrowingRows
     let names: BTreeMap<CollectionId, &CollectionFigures> = figures.collections.iter().map(|figures| (figures.id, figures)).collect();
     let (mut segments, mut entities, mut sizes) = (Values::default(), Values::default(), Values::default());
     let mut growing = GrowingRows::new();
-    for channel in roles.channels.all() {
+    for channel in roles.workers.channels.all() {
         for (version, bytes) in channel.versions() {
             // A collection that is being dropped has no name any more.
             let Some(collection) = names.get(&version.id.collection) else { continue };
@@ -183,7 +185,7 @@ fn of_shards(metrics: &Metrics, roles: &Roles, figures: &Figures) -> GrowingRows
 /// How far each channel is, and what of it is in memory alone.
 fn of_logs(metrics: &Metrics, roles: &Roles) {
     let (mut applied, mut unflushed) = (Values::default(), Values::default());
-    for channel in roles.channels.all() {
+    for channel in roles.workers.channels.all() {
         let bytes: usize = channel.versions().iter().map(|(_, bytes)| bytes).sum();
         applied.add([channel.name().as_str()], channel.progress().borrow().number as f64);
         unflushed.add([channel.name().as_str()], bytes as f64);
@@ -191,11 +193,11 @@ fn of_logs(metrics: &Metrics, roles: &Roles) {
     applied.set(metrics, &LOG_APPLIED);
     unflushed.set(metrics, &UNFLUSHED);
     let mut end = Values::default();
-    for (channel, number) in roles.data.iter().flat_map(|data| data.acknowledged()) {
+    for (channel, number) in roles.workers.data.iter().flat_map(|data| data.acknowledged()) {
         end.add([channel.as_str()], number as f64);
     }
     end.set(metrics, &LOG_END);
-    if let Some(query) = &roles.query {
+    if let Some(query) = &roles.workers.query {
         metrics.family(&milvus::QUERYNODE_COLLECTION_NUM).with([metrics.node()]).set(query.served().len() as f64);
     }
 }

@@ -94,12 +94,7 @@ impl Server {
         .await?;
         say_what_runs(&world.metrics, run, storage.log.kind(), storage.meta.kind());
         let Process { seats, workers, proxy, links, .. } = &process;
-        sampler.watch(sample::Roles {
-            root: seats.root.clone(),
-            channels: workers.channels.clone(),
-            data: workers.data.clone(),
-            query: workers.query.clone(),
-        });
+        sampler.watch(sample::Roles { run: run.clone(), seats: seats.clone(), workers: workers.clone() });
         let reloading = Reloading {
             proxy: proxy.clone(),
             run: run.clone(),

@@ -45,6 +45,7 @@ const UPKEEP_PAUSE: Duration = Duration::from_millis(200);
 const PAGE_CACHE_BYTES: u64 = 64 << 20;
 
 /// The workers of a process, those that it runs: they share channels, and so growing rows.
+#[derive(Clone)]
 pub struct Workers {
     /// Sequences and flushes.
     pub data: Option<Arc<DataNodeRole>>,

@@ -1,6 +1,7 @@
 //! indexnode: builds one index of one segment, on the CPU pool, and writes its container.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use base::World;
@@ -26,6 +27,7 @@ pub struct IndexNodeRole {
     opener: Opener,
     pool: CpuPool,
     figures: BuildFigures,
+    under_way: AtomicUsize,
 }
 
 /// What an index node counts of its builds.
@@ -53,7 +55,12 @@ impl BuildFigures {
 impl IndexNodeRole {
     /// Builds on `pool`, which is not the one that searches run on.
     pub fn new(world: &World, opener: Opener, pool: CpuPool) -> Self {
-        Self { world: world.clone(), opener, pool, figures: BuildFigures::new(&world.metrics) }
+        Self { world: world.clone(), opener, pool, figures: BuildFigures::new(&world.metrics), under_way: AtomicUsize::default() }
+    }
+
+    /// Builds that are under way.
+    pub fn builds(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
     }
 
     async fn build_one(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
@@ -86,6 +93,7 @@ impl IndexNodeRole {
 impl IndexNode for IndexNodeRole {
     async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
         let began = self.world.clock.now();
+        let _under_way = UnderWay::new(&self.under_way);
         let built = self.build_one(call, task).await;
         if built.is_ok() {
             self.figures.success.inc()
@@ -114,5 +122,21 @@ struct CancelOnDrop(Arc<Progress>);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
+    }
+}
+
+/// Counts a build for as long as somebody waits for it.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
