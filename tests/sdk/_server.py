@@ -1,6 +1,7 @@
 """A real server for SDK tests: the binary named by ELANUS_BIN on free ports and a directory of its own.
 
-`Server.kill` is SIGKILL, as a crash is; `Server.start` after it goes on from the same directory. Nothing here knows an SDK.
+`Server.kill` is SIGKILL, as a crash is; `Server.start` after it goes on from the same directory. Nothing here knows an SDK. `fixture` is what a
+test calls that runs against a cluster as well (`_cluster.py`).
 """
 
 import os
@@ -21,8 +22,24 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def is_cluster() -> bool:
+    return os.environ.get("ELANUS_FIXTURE") == "cluster"
+
+
+def fixture(environment: dict[str, str] | None = None, config: str | None = None):
+    """What ELANUS_FIXTURE asks for, started: a standalone server, or a cluster."""
+    if not is_cluster():
+        return Server(environment, config)
+    from _cluster import ClusterServer
+    assert config is None, "a cluster writes its own settings"
+    return ClusterServer(environment)
+
+
 class Server:
     """One standalone server: over a directory of its own, or over the storage that `config`, the text of a milvus.yaml, names."""
+
+    # What a collection is loaded with.
+    replicas = 1
 
     def __init__(self, environment: dict[str, str] | None = None, config: str | None = None):
         self.directory = tempfile.mkdtemp(prefix="elanus-sdk-")
@@ -75,6 +92,9 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
     def stop(self) -> int:
         """Asks for a graceful stop and returns the exit status."""
         self.process.terminate()
@@ -82,7 +102,7 @@ class Server:
 
     def close(self) -> None:
         """Ends the server if it runs, and removes its directory."""
-        if self.process.poll() is None:
+        if self.runs():
             self.kill()
         shutil.rmtree(self.directory)
 

@@ -4,6 +4,7 @@ Each case is a call and the code and fragment that it must fail with (contract: 
 them the collection holds what it held before.
 """
 # sdk: pymilvus-3.0.2
+# fixture: standalone cluster
 
 import logging
 import math
@@ -13,7 +14,7 @@ import grpc
 import pymilvus
 from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
-from _server import Server
+from _server import fixture
 
 # The SDK logs every refusal; here refusals are what is wanted.
 logging.disable(logging.CRITICAL)
@@ -21,7 +22,7 @@ logging.disable(logging.CRITICAL)
 NAME = "bad_input"
 DIMENSION = 4
 # A message of more than 4 MiB is too large for it.
-SERVER = Server({"PROXY_GRPC_SERVERMAXRECVSIZE": str(4 << 20)})
+SERVER = fixture({"PROXY_GRPC_SERVERMAXRECVSIZE": str(4 << 20)})
 CLIENT = pymilvus.MilvusClient(SERVER.uri)
 
 
@@ -142,7 +143,7 @@ def main() -> None:
     rows = CLIENT.query(NAME, filter="id >= 0", output_fields=["*"])
     if sorted(found["id"] for found in rows) != list(range(10)):
         wrong.append(f"the collection holds {len(rows)} rows instead of 10")
-    if SERVER.process.poll() is not None:
+    if not SERVER.runs():
         wrong.append("the server ended")
     SERVER.close()
     if wrong:

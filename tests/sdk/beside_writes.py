@@ -1,17 +1,18 @@
 """Reads beside writes and flushes: each strong read sees one moment, with all that was acknowledged before it and no row twice or back from the dead."""
 # sdk: pymilvus-3.0.2
+# fixture: standalone cluster
 
 import threading
 import time
 
 import pymilvus
 
-from _server import Server
+from _server import fixture
 
 DIMENSION = 4
 ROWS = 1_000
 SECONDS = 12
-SERVER = Server()
+SERVER = fixture()
 NAME = "beside_writes"
 # What was acknowledged: every row has at least this round, and every lower round is dead.
 acknowledged = [0]
