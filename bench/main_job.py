@@ -7,7 +7,6 @@ Recall is against brute force. Times include a Python client on the same cores: 
 
 import os
 import pathlib
-import platform
 import statistics
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy
 import pymilvus
 
 from _data import NEIGHBOURS, glove100
+from _machine import machine
 from _target import Elanus, Milvus, Target
 
 # The older interface is the one that every pymilvus and both servers have.
@@ -176,12 +176,6 @@ def report(columns: dict[str, dict[str, str]], rows, keep: bool) -> None:
             f"# The main job on glove100 ({len(rows):,} × 100, {rows.nbytes / 1e6:.0f} MB raw)\n\n"
             f"Written by `./dev bench main_job` on {time.strftime('%Y-%m-%d')}: {machine()}, client beside the server, "
             f"pymilvus {pymilvus.__version__}.\n\n{table}\n")
-
-
-def machine() -> str:
-    """Cores, their model, and how busy they were: figures of a busy machine are comparable with each other at most."""
-    models = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return f"{os.cpu_count()} cores ({(models or [platform.machine()])[0]}), Linux {platform.release()}, load {os.getloadavg()[2]:.1f}"
 
 
 if __name__ == "__main__":

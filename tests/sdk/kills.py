@@ -16,6 +16,7 @@ import time
 
 import pymilvus
 
+from _checker import Checker
 from _server import Server
 
 # The SDK logs every broken call; here they are what is wanted.
@@ -26,43 +27,6 @@ KEYS = 4_000
 DIMENSION = 8
 KILL_AFTER_SECONDS_MAX = 0.6
 CALL_SECONDS_MAX = 5
-
-
-class Checker:
-    """What each key may hold: a set of versions, 0 meaning absent. One element where the last answer was clear."""
-
-    def __init__(self):
-        self.may = {}
-        self.version = 0
-        self.acknowledged = 0
-
-    def next(self) -> int:
-        self.version += 1
-        return self.version
-
-    def acknowledge(self, wanted: dict[int, int]) -> None:
-        self.acknowledged += 1
-        for key, version in wanted.items():
-            self.may[key] = {version}
-
-    def doubt(self, wanted: dict[int, int]) -> None:
-        for key, version in wanted.items():
-            self.may[key] = self.may.get(key, {0}) | {version}
-
-    def check(self, rows: list[dict]) -> None:
-        found: dict[int, list[int]] = {}
-        for row in rows:
-            found.setdefault(row["id"], []).append(row["version"])
-        problems = []
-        for key in set(found) | set(self.may):
-            versions, allowed = found.get(key, []), self.may.get(key, {0})
-            if len(versions) > 1:
-                problems.append(f"key {key} is there {len(versions)} times: {versions}")
-            elif (versions or [0])[0] not in allowed:
-                problems.append(f"key {key} holds {versions or 'nothing'}, allowed {sorted(allowed)}")
-            self.may[key] = {(versions or [0])[0]}
-        if problems:
-            raise AssertionError(f"{len(problems)} keys are wrong: " + "; ".join(problems[:5]))
 
 
 class Run:
@@ -105,12 +69,12 @@ class Run:
         keys = self.keys(200)
         if kind == "insert":
             # Milvus keeps two rows of one key: only keys that are certainly absent are inserted.
-            keys = [key for key in keys if self.checker.may.get(key, {0}) == {0}]
+            keys = [key for key in keys if self.checker.is_absent(key)]
             if not keys:
                 return
         version = self.checker.next()
         wanted = {key: 0 if kind == "delete" else version for key in keys}
-        self.checker.doubt(wanted)
+        self.checker.begin(wanted)
         if kind == "insert":
             self.client.insert(NAME, self.rows(keys, version), timeout=CALL_SECONDS_MAX)
         elif kind == "upsert":
@@ -126,7 +90,7 @@ class Run:
             try:
                 self.write()
             except pymilvus.MilvusException:
-                # Killed in the middle: what was doubted stays doubted.
+                # Killed in the middle: what was begun may be there.
                 break
             except Exception as error:  # noqa: BLE001: grpc raises its own kinds when a connection goes
                 if "grpc" not in type(error).__module__:
@@ -141,7 +105,7 @@ class Run:
         count = self.client.query(NAME, filter="", output_fields=["count(*)"], timeout=30)[0]["count(*)"]
         if count != len(rows):
             raise AssertionError(f"count(*) is {count}, {len(rows)} rows are there")
-        self.checker.check(rows)
+        self.checker.settled(rows)
         return seconds
 
 
