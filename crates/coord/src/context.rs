@@ -65,7 +65,10 @@ impl Context {
 
     /// A change that only the leader can make.
     pub(crate) fn change(&self) -> Change {
-        Change::fenced(self.fence.clone())
+        match self.planted.unfenced_commit {
+            false => Change::fenced(self.fence.clone()),
+            true => Change::new(),
+        }
     }
 
     /// Commits what was planned from the view; see [`Self::transact`] for what others change too.

@@ -15,6 +15,8 @@ pub mod figures;
 pub mod index;
 pub mod leaders;
 pub mod members;
+#[doc(hidden)]
+pub mod planted;
 pub mod query;
 mod reconcile;
 pub mod root;

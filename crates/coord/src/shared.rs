@@ -24,6 +24,7 @@ use types::time::Timestamp;
 use crate::context::Context;
 use crate::data::manifests::Cache;
 use crate::members::Members;
+use crate::planted::Planted;
 use crate::view::{View, meta_error};
 
 /// Ids that are drawn from meta at once.
@@ -68,6 +69,9 @@ pub struct Parts {
     pub data: Arc<dyn DataCoord>,
     /// From the configuration.
     pub settings: Settings,
+    /// Bugs of simulations.
+    #[doc(hidden)]
+    pub planted: Planted,
 }
 
 /// What the coordinators of a process share.
@@ -84,12 +88,13 @@ pub struct Shared {
     pub(crate) manifests: Cache,
     members: watch::Sender<Members>,
     settings: Current<Settings>,
+    pub(crate) planted: Planted,
 }
 
 impl Shared {
     /// Nothing is read yet, and nobody is known.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { world, meta, store, peers, data, settings } = parts;
+        let Parts { world, meta, store, peers, data, settings, planted } = parts;
         Arc::new(Self {
             catalog: Catalog::new(meta.clone(), world.clock.clone()),
             view: OnceCell::new(),
@@ -100,6 +105,7 @@ impl Shared {
             manifests: Cache::default(),
             members: watch::Sender::default(),
             settings: Current::new(settings),
+            planted,
             world,
         })
     }

@@ -1,8 +1,8 @@
 //! A store in memory, for simulations and tests: one [`MemoryStore`] is the server, each [`MemoryMeta`] a node's way to it.
 //!
 //! Deterministic: maps are ordered, nothing is drawn, and leases end in the time of the [`Clock`]. Leases are looked at whenever somebody calls or
-//! waits, so the store needs no task of its own. A node's link can be cut: its calls then fail after [`LINK_TIMEOUT`], its
-//! watches wait, its leases run out. For answers that are lost after the change was made there is [`crate::fault`].
+//! waits, so the store needs no task of its own. A node's link can be cut, or the server be away for all: calls then fail after [`LINK_TIMEOUT`],
+//! watches wait, leases run out. For answers that are lost after the change was made there is [`crate::fault`].
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -35,6 +35,7 @@ pub struct MemoryStore {
 struct Shared {
     clock: Clock,
     state: Mutex<State>,
+    away: AtomicBool,
     /// Ticks whenever a waiting watch should look again.
     tick: watch::Sender<u64>,
 }
@@ -70,12 +71,24 @@ impl MemoryStore {
             leased: LeasedKeys::default(),
             log: ChangeLog::after(revision, changes),
         };
-        Self { shared: Arc::new(Shared { clock, state: Mutex::new(state), tick: watch::Sender::new(0) }) }
+        Self { shared: Arc::new(Shared { clock, state: Mutex::new(state), away: AtomicBool::new(false), tick: watch::Sender::new(0) }) }
     }
 
     /// A way of its own for one more node.
     pub fn connect(&self) -> MemoryMeta {
         MemoryMeta { shared: self.shared.clone(), cut: Arc::default() }
+    }
+
+    /// Takes the server away for every node, or brings it back.
+    pub fn set_away(&self, away: bool) {
+        self.shared.away.store(away, Ordering::Relaxed);
+        self.shared.tick.send_modify(|tick| *tick += 1);
+    }
+
+    /// Begins every lease that hasn't ended anew: what a server that was down does before it serves again.
+    pub fn renew_leases(&self) {
+        self.shared.state.lock().leases.renew(self.shared.clock.now());
+        self.shared.tick.send_modify(|tick| *tick += 1);
     }
 
     /// Forgets changes below `revision`: watches that want them are told [`MetaError::Compacted`].
@@ -93,7 +106,7 @@ impl MemoryMeta {
     }
 
     fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Relaxed)
+        self.cut.load(Ordering::Relaxed) || self.shared.away.load(Ordering::Relaxed)
     }
 
     /// Runs `call` on the state as of now, unless the link is cut.

@@ -175,6 +175,7 @@ impl Registrar {
     async fn keep(self, mut lease: KeptLease, state: watch::Sender<SessionState>, current: watch::Sender<Option<LeaseId>>) {
         loop {
             tokio::select! {
+                biased;
                 () = until_set(lease.lost()) => {}
                 () = self.until_gone() => {}
             }

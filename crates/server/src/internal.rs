@@ -2,7 +2,7 @@
 //! although they are in one process.
 //!
 //! The last way exists for tests: what works there depends on no shared memory. In a cluster each role of a process has a port of its own, as Milvus
-//! has it; all of them serve all that the process runs.
+//! has it; all of them serve all that the process runs. Simulated processes of a cluster meet over wires of the simulation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +33,13 @@ enum Way {
     Loopback,
     /// gRPC to other processes.
     Cluster,
+    /// Wires of a simulation; `None` once they are laid.
+    Simulated(Option<Lay>),
 }
+
+/// Lays a simulated process's wires: has others reach its roles, and names those that it reaches.
+#[doc(hidden)]
+pub type Lay = Box<dyn FnOnce(&Served, &Peers) + Send + Sync>;
 
 /// The ports of a process's roles.
 pub struct Internal {
@@ -47,6 +53,13 @@ impl Internal {
     /// Function calls.
     pub fn near() -> Self {
         Self { way: Way::Near, ports: Vec::new(), addresses: BTreeMap::new() }
+    }
+
+    /// Wires of a simulation, in which each role of the process is reached at `address`.
+    #[doc(hidden)]
+    pub fn simulated(address: &str, roles: &RoleSet, lay: Lay) -> Self {
+        let addresses = roles.iter().map(|role| (role, address.to_owned())).collect();
+        Self { way: Way::Simulated(Some(lay)), ports: Vec::new(), addresses }
     }
 
     /// Binds what a process with these roles needs: nothing for a whole cluster by itself, unless the switch is on.
@@ -86,11 +99,6 @@ impl Internal {
         Ok(internal)
     }
 
-    /// Whether others are in processes of their own.
-    pub fn is_cluster(&self) -> bool {
-        matches!(self.way, Way::Cluster)
-    }
-
     /// Where a role of this process is reached; empty where calls are function calls.
     pub fn address(&self, role: Role) -> &str {
         self.addresses.get(&role).map_or("", String::as_str)
@@ -103,10 +111,15 @@ impl Internal {
 
     /// Serves the process's roles, to itself and to others.
     pub fn serve(&mut self, world: &World, served: &Served, peers: &Peers) {
-        match self.way {
+        match &mut self.way {
             Way::Near => peers.set_own(served.clone()),
             Way::Loopback => {}
-            Way::Cluster => self.addresses.values().for_each(|address| peers.set_near(address, served.clone())),
+            Way::Cluster | Way::Simulated(_) => self.addresses.values().for_each(|address| peers.set_near(address, served.clone())),
+        }
+        if let Way::Simulated(lay) = &mut self.way
+            && let Some(lay) = lay.take()
+        {
+            lay(served, peers);
         }
         for port in self.ports.drain(..) {
             let router = routes(world, served.clone()).prepare().into_axum_router();

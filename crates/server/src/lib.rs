@@ -9,6 +9,8 @@ pub mod internal;
 pub mod memory;
 mod observe;
 mod oversize;
+#[doc(hidden)]
+pub mod planted;
 mod port;
 pub mod process;
 mod reload;

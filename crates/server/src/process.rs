@@ -15,7 +15,6 @@ use coord::seat::{Coordinator, Seat, Term};
 use meta::sequence::next_node;
 use meta::session::{self, Registration, Session, SessionState};
 use meta::store::MetaError;
-use node::planted::Planted;
 use node::proxy::{Observe, Proxy};
 use role::Call;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +24,7 @@ use types::time::Timestamp;
 
 use crate::admin::Health;
 use crate::internal::{Internal, LateProxy};
+use crate::planted::Planted;
 use crate::port::host_name;
 use crate::roles::{Role, RoleSet};
 use crate::storage::Storage;
@@ -98,12 +98,12 @@ impl Process {
         let Start { world, config, storage, run, internal, observe, health, planted } = start;
         let node = draw_node(world, storage).await?;
         world.metrics.set_node(node.0);
-        let links = Links::new(world, config, storage);
+        let links = Links::with_planted(world, config, storage, planted.coord);
         let candidacy = Candidacy { world: world.clone(), meta: storage.meta.clone(), shared: links.shared.clone() };
         let mut starting = Starting { world, run, internal, candidacy, seats: Seats::vacant(), resign: CancellationToken::new() };
         // What an earlier process was doing goes on under the lead of this one, before anything new begins.
         let terms = if run.is_all() { Some(starting.lead_all(node).await?) } else { None };
-        let workers = wiring::workers(WorkerParts { world, config, storage, links: &links, run, planted });
+        let workers = wiring::workers(WorkerParts { world, config, storage, links: &links, run, planted: planted.node });
         let late = Arc::new(LateProxy::default());
         let mut served = wiring::served(run, &starting.seats, &workers);
         if run.has(Role::Proxy) {
@@ -112,6 +112,8 @@ impl Process {
         starting.internal.serve(world, &served, &links.peers);
         health.reached("coordinators");
         let registration = if run.is_all() { None } else { Some(starting.join(config, storage, node, health).await?) };
+        // Before the proxy, which may wait for a leader of this very process.
+        let standing = if run.is_all() { Vec::new() } else { starting.stand() };
         let proxy = match run.has(Role::Proxy) {
             false => None,
             true => {
@@ -135,7 +137,7 @@ impl Process {
                 health.reached("log");
                 starting.go_on(terms)
             }
-            None => starting.stand(),
+            None => standing,
         };
         if let (Some(registration), Some(proxy)) = (&registration, &proxy) {
             forget_without_session(world, registration, proxy);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base::World;
 use base::config::{Config, Current, Deployment, LiveConfig};
-use node::planted::Planted;
 use node::proxy::{Observe, Proxy};
 use proto::milvus::milvus_service_server::MilvusServiceServer;
 use types::Result;
@@ -16,6 +15,7 @@ use crate::admin::{self, Health};
 use crate::internal::Internal;
 use crate::observe::{RequestMetrics, say_what_runs};
 use crate::oversize;
+use crate::planted::Planted;
 use crate::port::{EVERY_ADDRESS, Port};
 use crate::process::{Process, Start};
 use crate::reload::Reloading;

@@ -11,6 +11,7 @@ use base::task::Task;
 use coord::data::Data;
 use coord::index::Index;
 use coord::leaders::Leaders;
+use coord::planted::Planted;
 use coord::query::Query;
 use coord::root::Root;
 use coord::seat::{Coordinator, Seat, Term};
@@ -22,7 +23,6 @@ use node::data::{DataNodeRole, Limits};
 use node::follow::{self, Followers};
 use node::index::IndexNodeRole;
 use node::opener::Opener;
-use node::planted::Planted;
 use node::proxy::Roles;
 use node::query::QueryNodeRole;
 use node::refresh::Refresher;
@@ -71,11 +71,13 @@ pub struct Links {
 impl Links {
     /// Knows nobody yet but follows the leaders' keys in meta.
     pub fn new(world: &World, config: &Config, storage: &Storage) -> Self {
-        Self::with_peers(world, config, storage, Arc::new(Peers::new(world)))
+        Self::with_planted(world, config, storage, Planted::default())
     }
 
-    /// [`Self::new`] over a network of a simulation.
-    pub fn with_peers(world: &World, config: &Config, storage: &Storage, peers: Arc<Peers>) -> Self {
+    /// [`Self::new`] with the bugs of a simulation.
+    #[doc(hidden)]
+    pub fn with_planted(world: &World, config: &Config, storage: &Storage, planted: Planted) -> Self {
+        let peers = Arc::new(Peers::new(world));
         let leaders = Leaders::new(world, peers.clone());
         leaders.follow(&storage.meta);
         let shared = Shared::new(shared::Parts {
@@ -85,6 +87,7 @@ impl Links {
             peers: peers.clone(),
             data: leaders.clone(),
             settings: coordinator_settings(config, storage.embedded),
+            planted,
         });
         Self { peers, leaders, shared }
     }
@@ -197,7 +200,7 @@ pub struct WorkerParts<'a> {
     pub run: &'a RoleSet,
     /// Bugs of simulations.
     #[doc(hidden)]
-    pub planted: Planted,
+    pub planted: node::planted::Planted,
 }
 
 /// Starts the workers of a process over its storage.

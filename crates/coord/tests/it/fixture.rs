@@ -89,6 +89,7 @@ impl Cluster {
             peers: self.peers.clone(),
             data: seat.clone(),
             settings: self.settings.clone(),
+            planted: Default::default(),
         });
         shared.set_members(members(nodes));
         (shared, seat)

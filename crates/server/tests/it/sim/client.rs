@@ -1,7 +1,8 @@
-//! What clients send: the requests of a Milvus SDK, as tasks of the process that has the proxy, so that a killed process answers nobody.
+//! What clients send: the requests of a Milvus SDK to any proxy that listens, as tasks of that process, so that a killed process answers nobody.
 
 use std::time::Duration;
 
+use base::random::Random;
 use futures::future::BoxFuture;
 use node::proxy::status::Reply;
 use prost::Message;
@@ -19,6 +20,8 @@ use super::cluster::Cluster;
 
 /// How long a client waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// A multiple of the numbers of proxies that there are.
+const PROXIES_MAX: u64 = 60;
 /// Numbers of a vector.
 pub const DIMENSION: usize = 2;
 
@@ -56,6 +59,8 @@ pub fn vector_of(key: i64, value: i64) -> [f32; DIMENSION] {
 #[derive(Clone)]
 pub struct Client {
     cluster: Cluster,
+    /// Chooses proxies.
+    random: Random,
 }
 
 /// Where reads read.
@@ -83,14 +88,14 @@ type Answer<T> = BoxFuture<'static, Result<Response<T>, tonic::Status>>;
 
 impl Client {
     pub fn new(cluster: &Cluster) -> Self {
-        Self { cluster: cluster.clone() }
+        Self { cluster: cluster.clone(), random: cluster.world().random.fork() }
     }
 
     async fn call<T: Reply + Send + 'static>(
         &self,
         send: impl FnOnce(std::sync::Arc<node::proxy::Proxy>) -> Answer<T>,
     ) -> Result<T, Failure> {
-        let Some((world, proxy)) = self.cluster.proxy() else {
+        let Some((world, proxy)) = self.cluster.proxy(self.random.below(PROXIES_MAX) as usize) else {
             self.cluster.world().clock.sleep(Duration::from_millis(100)).await;
             return Err(Failure::Unanswered("nobody listens".to_owned()));
         };

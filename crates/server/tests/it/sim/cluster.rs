@@ -1,7 +1,7 @@
-//! Simulated processes: one that is everything over an embedded log, or three over a shared log; started, killed, paused, cut off.
+//! Simulated processes over what they share: started as the binary starts them, killed, stopped, paused, cut off, with clocks that are off.
 //!
-//! In the shape of three, `c` has the coordinators, the proxy and a query node that sequences nothing; `d1` and `d2` are data, query and index
-//! nodes. Who is there is said by [`Cluster::announce`], as sessions under leases would say it.
+//! A machine is what stays when its process goes: its clock, its links, its place in the network. Who has a session and who leads is
+//! decided by the processes themselves, in meta.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,35 +9,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
+use base::clock::Clock;
 use base::config::{Bytes, Config};
 use base::disk::simulated::{Flaws, SimulatedDisk};
 use base::fault::{FaultPlan, Rates};
-use coord::members::{Member, Members};
-use coord::shared::Shared;
-use meta::memory::MemoryStore as MetaStore;
-use meta::sequence::next_node;
+use meta::memory::{MemoryMeta, MemoryStore as MetaStore};
 use node::channels::Channels;
-use node::planted::Planted;
 use node::proxy::{Proxy, Unobserved};
 use parking_lot::Mutex;
 use role::Call;
-use role::peers::Peers;
 use server::admin::Health;
-use server::internal::{Internal, LateProxy};
+use server::internal::Internal;
+use server::planted::Planted;
 use server::process::{Process, Start};
 use server::roles::{Role, RoleSet};
 use server::storage::Storage;
-use server::wiring::{self, Candidacy, Links, Seats, WorkerParts, Workers};
 use store::object::memory::MemoryStore;
-use tokio_util::sync::CancellationToken;
 use types::Result;
-use types::id::NodeId;
 use wal::embedded::EmbeddedLog;
-use wal::memory::{MemoryLog, Personality};
+use wal::log::Log;
+use wal::memory::MemoryLog;
 
 use super::coverage::{Coverage, Event};
+use super::meta::{Audit, MetaFaults, WatchedMeta};
 use super::network::Network;
-use super::storage::{WatchedLog, WatchedStore};
+use super::shape::{Place, Shape};
+use super::storage::{Link, WatchedLog, WatchedStore};
+use super::verdict::Verdict;
 
 /// Files of the embedded log: small, so that truncation frees some.
 const LOG_FILE_BYTES: u64 = 256 << 10;
@@ -49,17 +47,12 @@ const INDEXED_ROWS_MIN: u64 = 40;
 const CHANNELS: u32 = 3;
 /// How often a process may fail to start: faults of single calls end long before.
 const START_FAILURES_MAX: u32 = 60;
-/// How long a start may take before it is tried again.
+/// Before one that failed is started again.
+const START_RETRY: Duration = Duration::from_millis(200);
+/// How long the start of a process that is everything may take before it is tried again.
 const START_MAX: Duration = Duration::from_secs(30);
-
-/// Which processes there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shape {
-    /// One process with a log and a disk of its own.
-    One,
-    /// Three processes that share a log, which behaves as this broker does.
-    Three(Personality),
-}
+/// How long a process that is asked to stop has for it.
+const STOP_MAX: Duration = Duration::from_secs(3);
 
 /// What a run breaks on purpose.
 #[derive(Clone, Copy, Default)]
@@ -68,6 +61,14 @@ pub struct Bugs {
     pub planted: Planted,
     /// On the disk.
     pub flaws: Flaws,
+}
+
+/// What a process may be cut off from, besides other processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    Meta,
+    Log,
+    Objects,
 }
 
 /// All of a simulation but its clients. Clones are the same.
@@ -84,24 +85,39 @@ struct Inner {
     world: World,
     disk: SimulatedDisk,
     meta: MetaStore,
+    meta_faults: MetaFaults,
     objects: MemoryStore,
     object_faults: FaultPlan,
     log: MemoryLog,
     network: Network,
     coverage: Arc<Coverage>,
+    verdict: Verdict,
+    machines: BTreeMap<&'static str, Machine>,
     running: Mutex<BTreeMap<&'static str, Running>>,
-    /// Who has a session.
-    announced: Mutex<BTreeMap<&'static str, NodeId>>,
-    stuck: Mutex<Option<String>>,
+    state: Mutex<State>,
+}
+
+struct Machine {
+    name: &'static str,
+    run: RoleSet,
+    /// Of its link to the log.
+    number: u64,
+    clock: Clock,
+    meta: MemoryMeta,
+    objects: Link,
+}
+
+#[derive(Default)]
+struct State {
+    lives: u64,
+    meta_away: bool,
 }
 
 struct Running {
+    /// Tells it from the next process on the same machine.
+    life: u64,
     world: World,
-    node: NodeId,
-    meta: meta::memory::MemoryMeta,
-    proxy: Option<Arc<Proxy>>,
-    coordinators: Option<Arc<Shared>>,
-    workers: Option<Workers>,
+    /// `None` while it starts.
     process: Option<Process>,
 }
 
@@ -111,29 +127,38 @@ impl Cluster {
         let disk = SimulatedDisk::new(seed ^ 0xD15C);
         disk.set_flaws(bugs.flaws);
         let world = World::simulated(seed, disk.process());
-        let personality = match shape {
-            Shape::One => Personality::Plain,
-            Shape::Three(personality) => personality,
-        };
         let mut config = Config::default();
         config.root_coord.dml_channel_num = CHANNELS;
         config.root_coord.min_segment_size_to_enable_index = INDEXED_ROWS_MIN;
         config.elanus.flush.shard_bytes = Bytes(FLUSH_BYTES);
+        let meta = MetaStore::new(world.clock.clone());
+        let machine = |(number, place): (usize, &Place)| Machine {
+            name: place.0,
+            run: RoleSet::of(place.1.iter().copied()),
+            number: number as u64,
+            clock: world.clock.with_skew_ms(0),
+            meta: meta.connect(),
+            objects: Link::new(world.clock.clone()),
+        };
+        let machines = shape.places().iter().enumerate().map(machine).map(|machine| (machine.name, machine)).collect();
+        let plan = || FaultPlan::new(&world.random, Rates::NONE);
         let inner = Inner {
             shape,
             bugs,
             config,
-            meta: MetaStore::new(world.clock.clone()),
+            meta,
+            meta_faults: MetaFaults::new(plan()),
             objects: MemoryStore::new(world.clock.clone()),
-            object_faults: FaultPlan::new(&world.random, Rates::NONE),
-            log: MemoryLog::new(&world, personality),
+            object_faults: plan(),
+            log: MemoryLog::new(&world, shape.personality()),
             network: Network::new(&world, coverage.clone()),
-            world,
+            world: world.clone(),
             disk,
             coverage,
+            verdict: Verdict::default(),
+            machines,
             running: Mutex::default(),
-            announced: Mutex::default(),
-            stuck: Mutex::default(),
+            state: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -146,6 +171,10 @@ impl Cluster {
         &self.inner.coverage
     }
 
+    pub fn verdict(&self) -> &Verdict {
+        &self.inner.verdict
+    }
+
     pub fn disk(&self) -> &SimulatedDisk {
         &self.inner.disk
     }
@@ -155,14 +184,8 @@ impl Cluster {
         Arc::new(self.inner.meta.connect())
     }
 
-    /// The channels of each process.
-    pub fn channels(&self) -> Vec<(&'static str, Arc<Channels>)> {
-        let running = self.inner.running.lock();
-        let of = |process: &Running| {
-            let whole = process.process.as_ref().map(|whole| &whole.workers);
-            process.workers.as_ref().or(whole).map(|workers| workers.channels.clone())
-        };
-        running.iter().filter_map(|(name, process)| Some((*name, of(process)?))).collect()
+    pub fn meta_faults(&self) -> &MetaFaults {
+        &self.inner.meta_faults
     }
 
     pub fn log(&self) -> &MemoryLog {
@@ -181,168 +204,159 @@ impl Cluster {
         self.inner.shape
     }
 
-    /// The processes of this shape; the first has the proxy.
-    pub fn names(&self) -> &'static [&'static str] {
-        match self.inner.shape {
-            Shape::One => &["a"],
-            Shape::Three(_) => &["c", "d1", "d2"],
-        }
+    /// The processes of this shape.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.inner.machines.keys().copied().collect()
     }
 
-    /// The proxy and the process that it lives in.
-    pub fn proxy(&self) -> Option<(World, Arc<Proxy>)> {
+    /// The channels of each process that has started.
+    pub fn channels(&self) -> Vec<(&'static str, Arc<Channels>)> {
         let running = self.inner.running.lock();
-        let process = running.get(self.names()[0])?;
-        Some((process.world.clone(), process.proxy.clone()?))
+        let started = running.iter().filter_map(|(name, running)| Some((*name, running.process.as_ref()?)));
+        started.map(|(name, process)| (name, process.workers.channels.clone())).collect()
     }
 
-    pub fn is_running(&self, name: &str) -> bool {
-        self.inner.running.lock().contains_key(name)
+    /// A proxy that listens, and the process that it runs in: from the `preferred` one on, whoever does.
+    pub fn proxy(&self, preferred: usize) -> Option<(World, Arc<Proxy>)> {
+        let proxies = self.inner.shape.with(Role::Proxy);
+        let running = self.inner.running.lock();
+        (0..proxies.len()).find_map(|next| {
+            let Running { world, process, .. } = running.get(proxies[(preferred + next) % proxies.len()])?;
+            Some((world.clone(), process.as_ref()?.proxy.clone()?))
+        })
     }
 
-    /// Why a process can't start, where one can't.
-    pub fn stuck(&self) -> Option<String> {
-        self.inner.stuck.lock().clone()
-    }
-
-    /// Starts a process, again and again until it has started; one that can't is what [`Cluster::stuck`] tells of.
-    pub async fn start(&self, name: &'static str) {
-        let mut failures = 0;
-        while !self.is_running(name) && self.stuck().is_none() {
-            let world = self.inner.world_of_process();
-            let started = match self.inner.shape {
-                Shape::One => self.start_whole(&world, name).await,
-                Shape::Three(_) if name == "c" => self.start_control(&world).await,
-                Shape::Three(_) => self.start_data(&world, name).await,
-            };
-            match started {
-                Ok(running) => {
-                    self.inner.running.lock().insert(name, running);
-                }
-                Err(error) => {
-                    tracing::info!(name, %error, "a process can't start");
-                    world.tasks.kill();
-                    self.inner.disk.kill();
-                    failures += 1;
-                    if failures == START_FAILURES_MAX {
-                        self.inner.stuck.lock().get_or_insert(format!("process {name} can't start: {error}"));
-                    }
-                    self.inner.world.clock.sleep(Duration::from_millis(200)).await;
-                }
-            }
+    /// Has a process run, which starts by itself from now on; one that can't is a violation.
+    pub fn start(&self, name: &'static str) {
+        if self.inner.running.lock().contains_key(name) {
+            return;
         }
-        self.announce(name, true);
+        let own = self.clone();
+        let (life, world) = self.begin(name);
+        self.inner.world.tasks.spawn(async move { own.keep_starting(name, life, world).await }).detach();
     }
 
-    async fn start_whole(&self, world: &World, name: &'static str) -> Result<Running> {
-        let meta = self.inner.meta.connect();
-        let opening = EmbeddedLog::open_with(world, Path::new("/data/log"), LOG_FILE_BYTES);
-        let log = opening.await.map_err(|error| error.to_error(&types::id::ChannelName::from("all")))?;
-        let storage = self.inner.storage(Arc::new(log), &meta, true);
+    fn begin(&self, name: &'static str) -> (u64, World) {
+        let Inner { world, disk, machines, running, state, .. } = &*self.inner;
+        let of_process = World::simulated(world.random.u64(), disk.process());
+        let world = World { clock: machines[name].clock.clone(), ..of_process };
+        let life = {
+            let mut state = state.lock();
+            state.lives += 1;
+            state.lives
+        };
+        running.lock().insert(name, Running { life, world: world.clone(), process: None });
+        (life, world)
+    }
+
+    /// What a service manager does: a process that ends with an error is started again.
+    async fn keep_starting(self, name: &'static str, mut life: u64, mut world: World) {
+        let mut last = None;
+        for _ in 0..START_FAILURES_MAX {
+            let (own, of_process) = (self.clone(), world.clone());
+            let started = world.tasks.spawn(async move { own.start_once(name, &of_process).await }).join().await;
+            let error = match started {
+                // Killed meanwhile.
+                None => return,
+                Some(Ok(process)) => {
+                    if let Some(running) = self.inner.running.lock().get_mut(name).filter(|running| running.life == life) {
+                        running.process = Some(process);
+                    }
+                    return;
+                }
+                Some(Err(error)) => error,
+            };
+            tracing::info!(name, %error, "a process can't start");
+            world.tasks.kill();
+            if self.inner.shape == Shape::One {
+                self.inner.disk.kill();
+            }
+            self.inner.world.clock.sleep(START_RETRY).await;
+            if !self.inner.running.lock().get(name).is_some_and(|running| running.life == life) {
+                return;
+            }
+            last = Some(error);
+            (life, world) = self.begin(name);
+        }
+        self.inner.verdict.violate(format!("process {name} can't start: {last:?}"));
+    }
+
+    async fn start_once(&self, name: &'static str, world: &World) -> Result<Process> {
+        let Inner { config, bugs, machines, shape, .. } = &*self.inner;
+        let machine = &machines[name];
+        let storage = self.inner.storage(machine, world).await?;
+        let internal = match shape {
+            Shape::One => Internal::near(),
+            Shape::Three(_) | Shape::Cluster(_) => self.wired(machine, world),
+        };
         let start = Start {
             world,
-            config: &self.inner.config,
+            config,
             storage: &storage,
-            run: &RoleSet::all(),
-            internal: Internal::near(),
+            run: &machine.run,
+            internal,
             observe: &|_| Arc::new(Unobserved),
             health: &Health::default(),
-            planted: self.inner.bugs.planted,
+            planted: bugs.planted,
         };
-        let call = Call::within(world, START_MAX, name);
-        // A task of the process, so that a kill during the start ends it.
-        let process = call.bound("start", Process::start(start)).await?;
-        let proxy = process.proxy.clone();
-        Ok(Running { world: world.clone(), node: NodeId(0), meta, proxy, coordinators: None, workers: None, process: Some(process) })
-    }
-
-    async fn start_control(&self, world: &World) -> Result<Running> {
-        let (meta, storage, node) = self.connect(0).await?;
-        let config = &self.inner.config;
-        let links = Links::with_peers(world, config, &storage, self.peers(world, "c"));
-        let candidacy = Candidacy { world: world.clone(), meta: storage.meta.clone(), shared: links.shared.clone() };
-        let run = RoleSet::of(Role::COORDINATORS.into_iter().chain([Role::Proxy, Role::DataNode, Role::QueryNode, Role::IndexNode]));
-        let planted = self.inner.bugs.planted;
-        let workers = wiring::workers(WorkerParts { world, config, storage: &storage, links: &links, run: &run, planted });
-        let (seats, late, stop) = (Seats::vacant(), Arc::new(LateProxy::default()), CancellationToken::new());
-        let served = role::net::Served { proxy: Some(late.clone()), ..wiring::served(&run, &seats, &workers) };
-        links.peers.set_own(served.clone());
-        links.peers.set_near("c", served.clone());
-        self.inner.network.attach("c", &world.tasks, served);
-        candidacy.hold(&seats.root, "c", None, &stop).detach();
-        candidacy.hold(&seats.data, "c", None, &stop).detach();
-        candidacy.hold(&seats.query, "c", None, &stop).detach();
-        candidacy.hold(&seats.index, "c", None, &stop).detach();
-        let call = Call::within(world, START_MAX, "start");
-        let parts =
-            node::proxy::Parts { world: world.clone(), roles: links.roles(), peers: links.peers.clone(), observe: Arc::new(Unobserved) };
-        let proxy = Proxy::start(parts, wiring::proxy_config(config, &run, node, ""), &call).await?;
-        late.set(proxy.clone());
-        let coordinators = Some(links.shared);
-        Ok(Running { world: world.clone(), node, meta, proxy: Some(proxy), coordinators, workers: Some(workers), process: None })
-    }
-
-    async fn start_data(&self, world: &World, name: &'static str) -> Result<Running> {
-        let number = if name == "d1" { 1 } else { 2 };
-        let (meta, storage, node) = self.connect(number).await?;
-        let config = &self.inner.config;
-        let links = Links::with_peers(world, config, &storage, self.peers(world, name));
-        let run = RoleSet::of([Role::DataNode, Role::QueryNode, Role::IndexNode]);
-        let planted = self.inner.bugs.planted;
-        let workers = wiring::workers(WorkerParts { world, config, storage: &storage, links: &links, run: &run, planted });
-        self.inner.network.attach(name, &world.tasks, wiring::served(&run, &Seats::vacant(), &workers));
-        Ok(Running { world: world.clone(), node, meta, proxy: None, coordinators: None, workers: Some(workers), process: None })
-    }
-
-    async fn connect(&self, number: u64) -> Result<(meta::memory::MemoryMeta, Storage, NodeId)> {
-        let meta = self.inner.meta.connect();
-        let storage = self.inner.storage(Arc::new(self.inner.log.for_node(number)), &meta, false);
-        let node = next_node(&meta).await.map_err(wiring::meta_failed)?;
-        Ok((meta, storage, node))
-    }
-
-    fn peers(&self, world: &World, from: &str) -> Arc<Peers> {
-        let peers = Arc::new(Peers::new(world));
-        for to in self.names().iter().filter(|to| **to != from) {
-            peers.set_near(to, self.inner.network.remote(from, to).served());
+        match shape {
+            Shape::One => Call::within(world, START_MAX, name).bound("start", Process::start(start)).await,
+            Shape::Three(_) | Shape::Cluster(_) => Process::start(start).await,
         }
-        if from != "c" {
-            peers.set_near(from, self.inner.network.remote(from, from).served());
-        }
-        peers
     }
 
-    /// Says that a process is there, or that its session has ended.
-    pub fn announce(&self, name: &'static str, there: bool) {
+    /// Over the simulated network.
+    fn wired(&self, machine: &Machine, world: &World) -> Internal {
+        let (network, names, tasks, name) = (self.inner.network.clone(), self.names(), world.tasks.clone(), machine.name);
+        let lay = move |served: &role::net::Served, peers: &role::peers::Peers| {
+            network.attach(name, &tasks, served.clone());
+            for other in names.into_iter().filter(|other| *other != name) {
+                peers.set_near(other, network.remote(name, other).served());
+            }
+        };
+        Internal::simulated(name, &machine.run, Box::new(lay))
+    }
+
+    /// Waits until a process has started.
+    pub async fn started(&self, name: &'static str) {
+        let is_there = || self.inner.running.lock().get(name).is_some_and(|running| running.process.is_some());
+        while !is_there() && self.inner.verdict.violation().is_none() {
+            self.inner.world.clock.sleep(START_RETRY).await;
+        }
+    }
+
+    /// The processes that haven't started.
+    pub fn starting(&self) -> Vec<&'static str> {
         let running = self.inner.running.lock();
-        let mut announced = self.inner.announced.lock();
-        match running.get(name).filter(|_| there) {
-            Some(process) => announced.insert(name, process.node),
-            None => announced.remove(name),
-        };
-        let Some(shared) = running.get("c").and_then(|control| control.coordinators.as_ref()) else { return };
-        let member = |name: &&'static str| {
-            let address = if *name == "c" { String::new() } else { (*name).to_owned() };
-            Some(Member { node: *announced.get(name)?, address })
-        };
-        let of = |names: &[&'static str]| names.iter().filter_map(member).collect::<Vec<_>>();
-        shared.set_members(Members {
-            data_nodes: of(&["d1", "d2"]),
-            query_nodes: of(&["c", "d1", "d2"]),
-            index_nodes: of(&["d1", "d2"]),
-            proxies: of(&["c"]),
-        });
+        let has_started = |name: &&str| running.get(*name).is_some_and(|running| running.process.is_some());
+        self.names().into_iter().filter(|name| !has_started(name)).collect()
+    }
+
+    fn take_down(&self, name: &str, event: Event) -> Option<Running> {
+        let running = self.inner.running.lock().remove(name)?;
+        self.inner.network.detach(name);
+        self.inner.coverage.count(event);
+        Some(running)
     }
 
     /// Ends a process as SIGKILL does.
     pub fn kill(&self, name: &str) {
-        let Some(running) = self.inner.running.lock().remove(name) else { return };
+        let Some(running) = self.take_down(name, Event::Kill) else { return };
         running.world.tasks.kill();
         if self.inner.shape == Shape::One {
             self.inner.disk.kill();
         }
-        self.inner.network.detach(name);
-        self.inner.coverage.count(Event::Kill);
+    }
+
+    /// Ends a process as SIGTERM does.
+    pub async fn stop(&self, name: &str) {
+        let Some(Running { world, process, .. }) = self.take_down(name, Event::Stop) else { return };
+        if let Some(process) = process {
+            let of_process = world.clone();
+            let settled = world.tasks.spawn(async move { process.settle(&of_process, STOP_MAX).await });
+            drop(self.inner.world.within(2 * STOP_MAX, settled.join()).await);
+        }
+        world.tasks.kill();
     }
 
     /// Ends the process by the loss of its machine's power.
@@ -369,27 +383,61 @@ impl Cluster {
         }
     }
 
-    /// Cuts a process off from meta, or mends it.
-    pub fn reach_meta(&self, name: &str, reachable: bool) {
-        if let Some(process) = self.inner.running.lock().get(name) {
-            process.meta.set_reachable(reachable);
+    /// Cuts a machine off from a backend, or mends it.
+    pub fn cut(&self, name: &str, backend: Backend, cut: bool) {
+        let machine = &self.inner.machines[name];
+        match backend {
+            Backend::Meta => machine.meta.set_reachable(!cut),
+            Backend::Log => self.inner.log.partition(machine.number, cut),
+            Backend::Objects => machine.objects.set_cut(cut),
         }
+    }
+
+    /// Has a machine's wall clock be ahead.
+    pub fn skew(&self, name: &str, ms: i64) {
+        self.inner.machines[name].clock.set_skew_ms(ms);
+    }
+
+    /// Takes meta away for all, or brings it back; `anew`: every lease begins anew, as those of a server that was down.
+    pub fn take_meta_away(&self, away: bool, anew: bool) {
+        if anew {
+            self.inner.meta.renew_leases();
+        }
+        self.inner.meta.set_away(away);
+        self.inner.state.lock().meta_away = away;
+    }
+
+    pub fn is_meta_away(&self) -> bool {
+        self.inner.state.lock().meta_away
     }
 }
 
 impl Inner {
-    fn world_of_process(&self) -> World {
-        let world = World::simulated(self.world.random.u64(), self.disk.process());
-        World { clock: self.world.clock.with_skew_ms(0), ..world }
-    }
-
-    fn storage(&self, log: Arc<dyn wal::log::Log>, meta: &meta::memory::MemoryMeta, embedded: bool) -> Storage {
-        Storage {
-            meta: Arc::new(meta.clone()),
+    async fn storage(&self, machine: &Machine, world: &World) -> Result<Storage> {
+        let embedded = self.shape == Shape::One;
+        let log: Arc<dyn Log> = match embedded {
+            true => {
+                let opening = EmbeddedLog::open_with(world, Path::new("/data/log"), LOG_FILE_BYTES).await;
+                Arc::new(opening.map_err(|error| error.to_error(&types::id::ChannelName::from("all")))?)
+            }
+            false => Arc::new(self.log.for_node(machine.number)),
+        };
+        let audit = Audit {
+            // Leaders' addresses: where roles meet by function calls they have none.
+            process: if embedded { "" } else { machine.name },
+            eye: self.meta.connect(),
+            coverage: self.coverage.clone(),
+            verdict: self.verdict.clone(),
+        };
+        let link = machine.meta.clone();
+        let meta = WatchedMeta { link, world: self.world.clone(), faults: self.meta_faults.clone(), audit };
+        let (objects, faults) = (Arc::new(self.objects.clone()), self.object_faults.clone());
+        Ok(Storage {
+            meta: Arc::new(meta),
             log: WatchedLog::new(log, self.coverage.clone()),
-            store: WatchedStore::new(Arc::new(self.objects.clone()), self.object_faults.clone(), self.coverage.clone()),
+            store: WatchedStore::new(objects, faults, machine.objects.clone(), self.coverage.clone()),
             cache: None,
             embedded,
-        }
+        })
     }
 }

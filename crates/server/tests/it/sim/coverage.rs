@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use role::data::WriteRequest;
 use types::id::{ChannelName, WriterId};
+use types::position::Position;
 use types::record::{Header, Kind};
 
 /// What is counted.
@@ -36,8 +37,26 @@ pub enum Event {
     PowerLoss,
     /// A process stood still longer than it may.
     Pause,
-    /// Processes didn't reach each other, or the log.
+    /// Processes didn't reach each other, meta, the log or the objects.
     Partition,
+    /// An office went to another process.
+    LeaderTakeover,
+    /// A transaction of somebody who no longer led was refused by its fence.
+    FencedOut,
+    /// A record of a sequencer came after the Epoch of its successor.
+    VoidRecord,
+    /// Meta was away for all.
+    MetaOutage,
+    /// A write was acknowledged meanwhile.
+    WrittenWithoutMeta,
+    /// A strong read was answered meanwhile.
+    ReadWithoutMeta,
+    /// A wall clock was off, within what nodes may be off.
+    Skew,
+    /// A wall clock was off by more.
+    FarSkew,
+    /// A process was stopped gracefully.
+    Stop,
 }
 
 /// The counters of one run or of many.
@@ -45,7 +64,9 @@ pub enum Event {
 pub struct Coverage {
     counts: Mutex<BTreeMap<Event, u64>>,
     highest: Mutex<BTreeMap<(ChannelName, WriterId), u64>>,
-    processes: Mutex<BTreeMap<ChannelName, u64>>,
+    /// The process of each channel's highest Epoch, and where that is.
+    processes: Mutex<BTreeMap<ChannelName, (u64, Position)>>,
+    leaders: Mutex<BTreeMap<String, &'static str>>,
     trace: AtomicU64,
 }
 
@@ -84,12 +105,25 @@ impl Coverage {
         *highest = request.sequence.max(*highest);
     }
 
+    /// An office has a leader.
+    pub fn leads(&self, office: &str, process: &'static str) {
+        let before = self.leaders.lock().insert(office.to_owned(), process);
+        if before.is_some_and(|before| before != process) {
+            self.count(Event::LeaderTakeover);
+        }
+    }
+
     /// A frame is appended.
-    pub fn frame(&self, channel: &ChannelName, header: &Header) {
+    pub fn frame(&self, channel: &ChannelName, header: &Header, at: Position) {
+        let mut processes = self.processes.lock();
+        let known = processes.get(channel).copied();
+        if known.is_some_and(|(process, since)| header.epoch.process < process && at > since) {
+            self.count(Event::VoidRecord);
+        }
         match header.kind {
-            Kind::Epoch => {
-                let before = self.processes.lock().insert(channel.clone(), header.epoch.process);
-                if before.is_some_and(|before| before < header.epoch.process) {
+            Kind::Epoch if known.is_none_or(|(process, _)| process < header.epoch.process) => {
+                processes.insert(channel.clone(), (header.epoch.process, at));
+                if known.is_some() {
                     self.count(Event::Takeover);
                 }
             }

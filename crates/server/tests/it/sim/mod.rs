@@ -1,23 +1,30 @@
-//! Deterministic simulation of the whole: the roles in one process and one thread, on simulated time, disk, network, log, meta and objects.
+//! Deterministic simulation of the whole: the processes of a cluster in one process and one thread, on simulated time, disk, network, log, meta
+//! and objects.
 //!
-//! A seed gives the shape of the cluster, the clients' operations and everything that goes wrong. Clients know what they were told, and check
-//! every answer against it ([`model`]). `./dev sim --seed N [--count N]` runs [`seeds`]; a failure prints its seed.
+//! A seed gives the shape of the cluster, the clients' operations and everything that goes wrong: [`shape`] says which shapes and which misfortunes
+//! there are. Clients know what they were told, and check every answer against it ([`model`]); beside them [`meta`] checks that whoever changes the
+//! catalog leads. `./dev sim --seed N [--count N]` runs [`seeds`]; a failure prints its seed.
 //!
 //! [`planted_bugs_are_caught`] proves that it would find what it is there for: each of the bugs that are planted on purpose must show
 //! within the seeds of one ordinary run.
 //!
 //! Not here: bytes on wires (`role::net`), real brokers and disks (the conformance suites), real processes (`tests/sdk/kills.py`).
 //!
-//! Start at [`run`], then [`workload`] and [`nemesis`].
+//! Start at [`run`], then [`shape`], [`workload`] and [`nemesis`].
 
 mod aftermath;
 mod client;
 mod cluster;
 mod coverage;
+mod meta;
+mod misfortune;
 mod model;
 mod nemesis;
 mod network;
+mod remote;
+mod shape;
 mod storage;
+mod verdict;
 mod workload;
 
 use std::sync::Arc;
@@ -27,16 +34,17 @@ use base::disk::simulated::Flaws;
 use base::random::Random;
 use wal::memory::Personality;
 
-use cluster::{Bugs, Cluster, Shape};
+use cluster::{Bugs, Cluster};
 use coverage::{Coverage, Event};
 use nemesis::Nemesis;
-use workload::{CLIENTS, Shared, Worker};
+use shape::Shape;
+use workload::{CLIENTS, Worker};
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 200;
 
 /// What the seeds together must have seen.
-const MUST_HAPPEN: [Event; 11] = [
+const MUST_HAPPEN: [Event; 20] = [
     Event::Flush,
     Event::Takeover,
     Event::Repeat,
@@ -48,18 +56,22 @@ const MUST_HAPPEN: [Event; 11] = [
     Event::PowerLoss,
     Event::Pause,
     Event::Partition,
+    Event::LeaderTakeover,
+    Event::FencedOut,
+    Event::VoidRecord,
+    Event::MetaOutage,
+    Event::WrittenWithoutMeta,
+    Event::ReadWithoutMeta,
+    Event::Skew,
+    Event::FarSkew,
+    Event::Stop,
 ];
 
 /// The shape that a seed simulates; `ELANUS_SIM_SHAPE` asks for one.
 fn shape_of(seed: u64) -> Shape {
-    match (std::env::var("ELANUS_SIM_SHAPE").as_deref(), seed % 4) {
-        (Ok("one"), _) => Shape::One,
-        (Ok("kafka"), _) => Shape::Three(Personality::Kafka),
-        (Ok("pulsar"), _) => Shape::Three(Personality::Pulsar),
-        (Ok(other), _) => panic!("ELANUS_SIM_SHAPE={other}: one, kafka or pulsar is expected"),
-        (Err(_), 1) => Shape::Three(Personality::Kafka),
-        (Err(_), 2) => Shape::Three(Personality::Pulsar),
-        (Err(_), _) => Shape::One,
+    match std::env::var("ELANUS_SIM_SHAPE") {
+        Ok(name) => Shape::named(&name).unwrap_or_else(|| panic!("ELANUS_SIM_SHAPE={name}: it isn't the name of a shape")),
+        Err(_) => Shape::of(seed),
     }
 }
 
@@ -75,34 +87,34 @@ fn run(seed: u64, shape: Shape, bugs: Bugs, coverage: &Arc<Coverage>) -> Result<
 async fn simulate(seed: u64, shape: Shape, bugs: Bugs, coverage: Arc<Coverage>) -> Result<(), String> {
     let cluster = Cluster::new(seed, shape, bugs, coverage);
     let random = Random::seeded(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
-    let shared = Shared::new();
-    for name in cluster.names() {
-        cluster.start(name).await;
-    }
+    cluster.names().into_iter().for_each(|name| cluster.start(name));
     workload::prepare(&cluster).await?;
-    let tasks = &cluster.world().tasks;
-    let nemesis = Nemesis { cluster: cluster.clone(), random: random.fork(), shared: shared.clone() };
-    let nemesis = tasks.spawn(nemesis.run());
-    let workers: Vec<_> = (0..CLIENTS).map(|id| tasks.spawn(Worker::new(id, &cluster, random.fork(), shared.clone()).run())).collect();
+    let (tasks, verdict) = (&cluster.world().tasks, cluster.verdict());
+    let nemesis = || Nemesis { cluster: cluster.clone(), random: random.fork() };
+    let nemeses: Vec<_> = (0..shape.misfortunes()).map(|_| tasks.spawn(nemesis().run())).collect();
+    let workers: Vec<_> = (0..CLIENTS).map(|id| tasks.spawn(Worker::new(id, &cluster, random.fork()).run())).collect();
     let mut done = Vec::new();
     for worker in workers {
         done.extend(worker.join().await);
     }
-    let violation = cluster.stuck().or(shared.violation());
-    shared.end();
-    nemesis.join().await;
-    if violation.is_none() {
+    verdict.end();
+    for nemesis in nemeses {
+        nemesis.join().await;
+    }
+    nemesis::heal(&cluster).await;
+    if verdict.violation().is_none() {
         let verifying: Vec<_> = done.into_iter().map(|worker| tasks.spawn(worker.verify())).collect();
         for task in verifying {
             task.join().await;
         }
     }
-    let mut violation = cluster.stuck().or(shared.violation());
-    if violation.is_none() {
-        violation = aftermath::settled(&cluster).await.err();
+    if verdict.violation().is_none()
+        && let Err(unsettled) = aftermath::settled(&cluster).await
+    {
+        verdict.violate(unsettled);
     }
     cluster.end();
-    violation.map_or(Ok(()), Err)
+    verdict.violation().map_or(Ok(()), Err)
 }
 
 /// Runs seeds on as many threads as there are processors, until one fails.
@@ -165,7 +177,7 @@ fn seeds() {
 
 #[test]
 fn a_seed_repeats() {
-    for seed in [0, 1, 2] {
+    for seed in [0, 1, 2, 4] {
         let trace = |_| {
             let coverage = Arc::new(Coverage::default());
             let result = run(seed, shape_of(seed), Bugs::default(), &coverage);
@@ -188,23 +200,33 @@ const fn plant(name: &'static str, shape: fn(u64) -> Shape, plant: fn(&mut Bugs)
 }
 
 /// What must be caught, each within the seeds of an ordinary run.
-const PLANTS: [Plant; 8] = [
+const PLANTS: [Plant; 10] = [
     plant("a skipped fsync", one, |bugs| bugs.flaws = Flaws { skip_sync: true, ..Flaws::default() }),
-    plant("an ignored epoch", three, |bugs| bugs.planted.log.ignored_epoch = true),
-    plant("an early truncation", shape_of, |bugs| bugs.planted.early_truncation = true),
-    plant("a flush that forgets deletes", shape_of, |bugs| bugs.planted.flush_forgets_deletes = true),
-    plant("an acknowledgement before durability", shape_of, |bugs| bugs.planted.log.answer_before_durable = true),
-    plant("a writers' table lost at takeover", three, |bugs| bugs.planted.log.writers_lost_at_takeover = true),
-    plant("a reused object name", three, |bugs| bugs.planted.reused_name = true),
-    plant("a snapshot that moves", shape_of, |bugs| bugs.planted.moving_snapshot = true),
+    plant("an ignored epoch", three, |bugs| bugs.planted.node.log.ignored_epoch = true),
+    plant("an early truncation", shape_of, |bugs| bugs.planted.node.early_truncation = true),
+    plant("a flush that forgets deletes", shape_of, |bugs| bugs.planted.node.flush_forgets_deletes = true),
+    plant("an acknowledgement before durability", shape_of, |bugs| bugs.planted.node.log.answer_before_durable = true),
+    plant("a writers' table lost at takeover", three, |bugs| bugs.planted.node.log.writers_lost_at_takeover = true),
+    plant("a reused object name", three, |bugs| bugs.planted.node.reused_name = true),
+    plant("a snapshot that moves", shape_of, |bugs| bugs.planted.node.moving_snapshot = true),
+    plant("a commit that isn't fenced", cluster, |bugs| bugs.planted.coord.unfenced_commit = true),
+    plant("a barrier without a lease", cluster, |bugs| bugs.planted.node.barrier_without_lease = true),
 ];
 
 fn one(_: u64) -> Shape {
     Shape::One
 }
 
+fn personality(seed: u64) -> Personality {
+    if seed.is_multiple_of(2) { Personality::Kafka } else { Personality::Pulsar }
+}
+
 fn three(seed: u64) -> Shape {
-    Shape::Three(if seed.is_multiple_of(2) { Personality::Kafka } else { Personality::Pulsar })
+    Shape::Three(personality(seed))
+}
+
+fn cluster(seed: u64) -> Shape {
+    Shape::Cluster(personality(seed))
 }
 
 #[test]

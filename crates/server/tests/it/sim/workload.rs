@@ -1,12 +1,9 @@
 //! What clients do in a run, and what they check: every acknowledged operation is there exactly once, one without an answer once or not at all,
 //! and nothing else is.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::random::Random;
-use parking_lot::Mutex;
 use types::Code;
 
 use super::client::{At, Client, Failure, Row, vector_of};
@@ -30,39 +27,6 @@ const ROWS_MAX: u64 = 12;
 const SNAPSHOTS: usize = 3;
 /// How long a healed cluster may take until all can be read.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
-
-/// What all clients of a run share.
-#[derive(Clone)]
-pub struct Shared {
-    violation: Arc<Mutex<Option<String>>>,
-    over: Arc<AtomicBool>,
-}
-
-impl Shared {
-    pub fn new() -> Self {
-        Self { violation: Arc::default(), over: Arc::default() }
-    }
-
-    /// What was wrong, if anything.
-    pub fn violation(&self) -> Option<String> {
-        self.violation.lock().clone()
-    }
-
-    /// Ends the run.
-    pub fn violate(&self, what: String) {
-        self.violation.lock().get_or_insert(what);
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    /// The clients are done.
-    pub fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-}
 
 /// Makes and loads the collection; needs a cluster without faults.
 pub async fn prepare(cluster: &Cluster) -> Result<(), String> {
@@ -91,7 +55,6 @@ pub struct Worker {
     cluster: Cluster,
     client: Client,
     random: Random,
-    shared: Shared,
     model: Model,
     snapshots: Vec<Snapshot>,
     next_value: i64,
@@ -100,13 +63,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(id: usize, cluster: &Cluster, random: Random, shared: Shared) -> Self {
+    pub fn new(id: usize, cluster: &Cluster, random: Random) -> Self {
         Self {
             id,
             cluster: cluster.clone(),
             client: Client::new(cluster),
             random,
-            shared,
             model: Model::default(),
             snapshots: Vec::new(),
             next_value: 1 + id as i64,
@@ -122,12 +84,12 @@ impl Worker {
     /// All operations of the client.
     pub async fn run(mut self) -> Self {
         for _ in 0..OPERATIONS {
-            if self.shared.is_over() {
+            if self.cluster.verdict().is_over() {
                 break;
             }
             if let Err(violation) = self.operation().await {
                 self.look_again(&violation).await;
-                self.shared.violate(format!("client {}: {violation}", self.id));
+                self.cluster.verdict().violate(format!("client {}: {violation}", self.id));
             }
             self.cluster.coverage().count(Event::Operation);
             self.pause().await;
@@ -195,6 +157,9 @@ impl Worker {
         tracing::info!(at = self.cluster.world().clock.wall_ms(), client = self.id, ?keys, ?state, ?outcome, "written");
         match outcome {
             Ok(timestamp) => {
+                if self.cluster.is_meta_away() {
+                    self.cluster.coverage().count(Event::WrittenWithoutMeta);
+                }
                 self.latest = self.latest.max(timestamp);
                 keys.iter().for_each(|key| self.model.is(*key, state));
                 Ok(())
@@ -263,6 +228,9 @@ impl Worker {
     }
 
     fn checked(&mut self, keys: Option<&[i64]>, rows: &[Row]) -> Result<(), String> {
+        if self.cluster.is_meta_away() {
+            self.cluster.coverage().count(Event::ReadWithoutMeta);
+        }
         rows.iter().for_each(|row| self.cluster.coverage().trace(row.key as u64 ^ (row.value as u64) << 32));
         self.model.check(keys, rows)
     }
@@ -371,14 +339,14 @@ impl Worker {
                     let checked = self.checked(None, &rows);
                     let counted = self.count().await;
                     if let Err(violation) = checked.and(counted) {
-                        self.shared.violate(format!("client {} at the end: {violation}", self.id));
+                        self.cluster.verdict().violate(format!("client {} at the end: {violation}", self.id));
                     }
                     return;
                 }
                 Err(failure) => failure,
             };
             if clock.now() > end {
-                return self.shared.violate(format!("client {} can't read at the end: {failure:?}", self.id));
+                return self.cluster.verdict().violate(format!("client {} can't read at the end: {failure:?}", self.id));
             }
             clock.sleep(Duration::from_millis(500)).await;
         }
