@@ -249,6 +249,10 @@ impl DataCoord for Leaders {
         self.data(call, |data| async move { data.shards_of_channel(call, channel).await }).await
     }
 
+    async fn unknown_shards(&self, call: &Call, shards: &[ShardId]) -> Result<Vec<ShardId>> {
+        self.data(call, |data| async move { data.unknown_shards(call, shards).await }).await
+    }
+
     async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
         let edit = &edit;
         self.data(call, |data| async move { data.edit_manifest(call, shard, edit.clone()).await }).await

@@ -218,6 +218,10 @@ impl DataCoord for Seat<Data> {
         self.leading()?.shards_of_channel(call, channel).await
     }
 
+    async fn unknown_shards(&self, call: &Call, shards: &[ShardId]) -> Result<Vec<ShardId>> {
+        self.leading()?.unknown_shards(call, shards).await
+    }
+
     async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
         self.leading()?.edit_manifest(call, shard, edit).await
     }

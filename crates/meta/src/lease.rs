@@ -122,7 +122,11 @@ mod tests {
         assert_eq!((leases.take_ended(after(3)), leases.next_deadline()), (vec![long], None));
         let other = leases.grant(Duration::from_secs(2), after(3));
         leases.renew(after(9));
-        assert_eq!((leases.take_ended(after(10)), leases.take_ended(after(11))), (vec![], vec![other]), "a renewed one lives its whole time");
+        assert_eq!(
+            (leases.take_ended(after(10)), leases.take_ended(after(11))),
+            (vec![], vec![other]),
+            "a renewed one lives its whole time"
+        );
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub trait DataCoord: Send + Sync {
     /// The shards whose log is in a channel, dropped ones that aren't swept yet included.
     async fn shards_of_channel(&self, call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>>;
 
+    /// Those of the shards that metadata doesn't have: asked of metadata now, while [`Self::shards_of_channel`] may lack one that another coordinator
+    /// has just made.
+    async fn unknown_shards(&self, call: &Call, shards: &[ShardId]) -> Result<Vec<ShardId>>;
+
     /// Changes a manifest by compare-and-swap.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use types::{Code, Error, Result};
 use crate::context::Context;
 use crate::reconcile::{ROUND_MAX, rounds};
 use crate::seat::{Coordinator, Office};
+use crate::view::meta_error;
 use lease::Leases;
 use manifests::Manifests;
 
@@ -140,6 +141,16 @@ impl DataCoord for Data {
 
     async fn shards_of_channel(&self, _call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>> {
         Ok(self.context.view.read(|loaded| loaded.shards_of_channel(channel).into_iter().collect()))
+    }
+
+    async fn unknown_shards(&self, _call: &Call, shards: &[ShardId]) -> Result<Vec<ShardId>> {
+        let mut unknown = Vec::new();
+        for shard in shards {
+            if self.context.view.catalog().read::<model::Shard>(shard).await.map_err(meta_error)?.is_none() {
+                unknown.push(*shard);
+            }
+        }
+        Ok(unknown)
     }
 
     async fn edit_manifest(&self, _call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {

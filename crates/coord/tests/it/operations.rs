@@ -1,11 +1,13 @@
 //! Operations that fail halfway: they go on when what failed is there again, and leave nothing behind.
 
 use base::fault::Fault;
+use meta::catalog::document::key;
 use meta::catalog::model::{self, Tombstone};
+use meta::store::Transaction;
 use role::data::DataCoord;
 use role::root::RootCoord;
 use types::Code;
-use types::id::ChannelName;
+use types::id::{ChannelName, ShardId};
 
 use crate::fixture::{Cluster, request};
 
@@ -144,4 +146,14 @@ async fn an_unreadable_manifest_is_counted_and_hides_no_other_collection() {
     let term = cluster.lead(&[0]).await;
     let figures = term.root.figures().await;
     assert_eq!((figures.collections.len(), figures.unreadable_shards), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_shards_are_asked_of_metadata_and_not_of_a_view() {
+    let cluster = Cluster::new();
+    let term = cluster.started().await;
+    let collection = cluster.create(&term, "books", 2).await;
+    let (first, second) = (ShardId::new(collection.id, 0), ShardId::new(collection.id, 1));
+    cluster.meta.commit(Transaction::new().delete(key::<model::Shard>(&first))).await.expect("meta is there");
+    assert_eq!(term.data.unknown_shards(&cluster.call(), &[first, second]).await, Ok(vec![first]), "although the view has it still");
 }

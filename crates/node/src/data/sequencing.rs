@@ -82,10 +82,15 @@ pub(super) async fn confirm_new_shards(node: &DataNodeRole, call: &Call, channel
     }
     let known = node.parts.coordinator.shards_of_channel(call, channel.name()).await?;
     channel.confirm(&known);
-    for (shard, state) in channel.states() {
-        if unconfirmed.contains(&shard) && !known.contains(&shard) && state.state == ShardState::Dropped {
-            channel.remove(shard);
-        }
+    let states = channel.states().into_iter();
+    let ended: Vec<ShardId> = states.filter(|(_, state)| state.state == ShardState::Dropped).map(|(shard, _)| shard).collect();
+    let doubtful: Vec<ShardId> = unconfirmed.into_iter().filter(|shard| ended.contains(shard) && !known.contains(shard)).collect();
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    // Who made and dropped it may be another process than who was asked, whose view is behind: let go of, its manifest would never show the end.
+    for shard in node.parts.coordinator.unknown_shards(call, &doubtful).await? {
+        channel.remove(shard);
     }
     Ok(())
 }

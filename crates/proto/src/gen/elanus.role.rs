@@ -1427,6 +1427,27 @@ pub mod data_coord_client {
                 .insert(GrpcMethod::new("elanus.role.DataCoord", "ShardsOfChannel"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn unknown_shards(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CallRequest>,
+        ) -> std::result::Result<tonic::Response<super::CallReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/elanus.role.DataCoord/UnknownShards",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("elanus.role.DataCoord", "UnknownShards"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn edit_manifest(
             &mut self,
             request: impl tonic::IntoRequest<super::CallRequest>,
@@ -1608,6 +1629,12 @@ pub mod data_coord_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         async fn shards_of_channel(
+            &self,
+            request: tonic::Request<super::CallRequest>,
+        ) -> std::result::Result<tonic::Response<super::CallReply>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn unknown_shards(
             &self,
             request: tonic::Request<super::CallRequest>,
         ) -> std::result::Result<tonic::Response<super::CallReply>, tonic::Status> {
@@ -1889,6 +1916,49 @@ pub mod data_coord_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShardsOfChannelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/elanus.role.DataCoord/UnknownShards" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnknownShardsSvc<T: DataCoord>(pub Arc<T>);
+                    impl<T: DataCoord> tonic::server::UnaryService<super::CallRequest>
+                    for UnknownShardsSvc<T> {
+                        type Response = super::CallReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CallRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DataCoord>::unknown_shards(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnknownShardsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -189,6 +189,10 @@ impl DataCoord for Peer {
         plain(remote!(self, call, data_coord_client::DataCoordClient.shards_of_channel(Json(channel.clone()))))
     }
 
+    async fn unknown_shards(&self, call: &Call, shards: &[ShardId]) -> Result<Vec<ShardId>> {
+        plain(remote!(self, call, data_coord_client::DataCoordClient.unknown_shards(Json(shards.to_vec()))))
+    }
+
     async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
         plain(remote!(self, call, data_coord_client::DataCoordClient.edit_manifest(Json((shard, edit)))))
     }

@@ -188,6 +188,14 @@ impl wire_proto::data_coord_server::DataCoord for Adapter<dyn DataCoord> {
         .await
     }
 
+    async fn unknown_shards(&self, request: Request<CallRequest>) -> Answer {
+        self.answer(
+            request,
+            |role, call, Json(shards): Json<Vec<ShardId>>| async move { role.unknown_shards(&call, &shards).await.map(Json) },
+        )
+        .await
+    }
+
     async fn edit_manifest(&self, request: Request<CallRequest>) -> Answer {
         self.answer(request, |role, call, Json((shard, edit)): Json<(ShardId, ManifestEdit)>| async move {
             role.edit_manifest(&call, shard, edit).await.map(Json)

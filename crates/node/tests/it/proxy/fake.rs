@@ -446,6 +446,10 @@ impl DataCoord for Fake {
         unused()
     }
 
+    async fn unknown_shards(&self, _: &Call, _: &[ShardId]) -> Result<Vec<ShardId>> {
+        unused()
+    }
+
     async fn extend_leases(&self, _: &Call, _: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
         unused()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::fault::Fault;
@@ -166,6 +167,10 @@ impl DataCoord for Remote {
 
     async fn shards_of_channel(&self, call: &Call, channel: &ChannelName) -> Result<Vec<ShardId>> {
         remote!(self, call, data.shards_of_channel, (channel: channel.clone()), |role, call| role.shards_of_channel(&call, &channel).await)
+    }
+
+    async fn unknown_shards(&self, call: &Call, shards: &[ShardId]) -> Result<Vec<ShardId>> {
+        remote!(self, call, data.unknown_shards, (shards: shards.to_vec()), |role, call| role.unknown_shards(&call, &shards).await)
     }
 
     async fn edit_manifest(&self, call: &Call, shard: ShardId, edit: ManifestEdit) -> Result<CurrentManifest> {
