@@ -118,6 +118,7 @@ impl Shared {
         let (fence, tenure, began) = (leadership.fence(), leadership.tenure(), self.world.clock.now());
         let view = self.view.get_or_try_init(|| self.first_view(&fence)).await?.clone();
         view.reach(leadership.term()).await?;
+        self.catalog.forget_revocations(&fence).await.map_err(meta_error)?;
         let meta = self.catalog.meta().clone();
         let timestamps = Arc::new(TimestampAllocator::new(meta, self.world.clock.clone(), fence.clone(), TIMESTAMP_WINDOW));
         Ok(Context { shared: self.clone(), view, fence, tenure, began, timestamps, ended: CancellationToken::new() })

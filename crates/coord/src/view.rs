@@ -10,6 +10,7 @@ use meta::catalog::model::Collection;
 use meta::catalog::{Catalog, Change, Loaded};
 use meta::store::{Change as MetaChange, MetaError, Revision};
 use parking_lot::RwLock;
+use tokio::sync::oneshot;
 use types::id::CollectionId;
 use types::{Code, Error, Result};
 
@@ -76,12 +77,16 @@ impl View {
         look(&self.loaded.read())
     }
 
-    /// Commits, and waits until the view shows it.
+    /// Commits, and waits until the view shows it. The commit goes on to its end where the caller leaves: one whose outcome is unknown could come true
+    /// after what the caller does next.
     ///
     /// # Errors
     /// As [`Catalog::commit`].
     pub async fn commit(&self, world: &World, change: Change) -> Result<(), MetaError> {
-        let revision = self.catalog.commit(change).await?;
+        let (catalog, (done, committed)) = (self.catalog.clone(), oneshot::channel());
+        world.tasks.spawn(async move { drop(done.send(catalog.commit(change).await)) }).detach();
+        let going = || MetaError::Unavailable(Error::new(Code::SERVICE_NOT_READY, "the process stops: service not ready"));
+        let revision = committed.await.unwrap_or_else(|_| Err(going()))?;
         let mut level = self.level.subscribe();
         let shown = level.wait_for(|shown| *shown >= revision);
         match world.within(LEVEL_MAX, shown).await {

@@ -18,6 +18,8 @@ pub enum Fault {
     Before,
     /// The answer is lost: it has happened.
     After,
+    /// A transaction is late: it hasn't happened yet ([`Faults::late`]). Other calls are lost.
+    Late,
 }
 
 /// What goes wrong from now on. Shared with the [`FaultyMeta`] that it steers.
@@ -32,6 +34,7 @@ struct Plan {
     next: VecDeque<Option<Fault>>,
     before: f64,
     after: f64,
+    late: Vec<Transaction>,
 }
 
 /// A store with faults in its calls. Watches, once open, work.
@@ -51,10 +54,19 @@ impl Faults {
         self.plan.lock().next.push_back(fault);
     }
 
+    /// Transactions that are still on their way.
+    pub fn late(&self) -> Vec<Transaction> {
+        std::mem::take(&mut self.plan.lock().late)
+    }
+
     /// Every call for which nothing is planned fails with these probabilities.
     pub fn chances(&self, before: f64, after: f64) {
         let mut plan = self.plan.lock();
         (plan.before, plan.after) = (before, after);
+    }
+
+    fn is_late(&self) -> bool {
+        self.plan.lock().next.front() == Some(&Some(Fault::Late))
     }
 
     fn draw(&self) -> Option<Fault> {
@@ -80,7 +92,7 @@ impl FaultyMeta {
         let lost = |what| Err(MetaError::Unavailable(Error::new(Code::SERVICE_UNAVAILABLE, what)));
         match self.faults.draw() {
             None => call.await,
-            Some(Fault::Before) => lost("meta: the request was lost (planned)"),
+            Some(Fault::Before | Fault::Late) => lost("meta: the request was lost (planned)"),
             Some(Fault::After) => {
                 drop(call.await);
                 lost("meta: the answer was lost (planned)")
@@ -104,6 +116,9 @@ impl Meta for FaultyMeta {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, MetaError> {
+        if self.faults.is_late() {
+            self.faults.plan.lock().late.push(transaction.clone());
+        }
         self.call(self.inner.commit(transaction)).await
     }
 

@@ -117,6 +117,7 @@ pub async fn begin(
     };
     let change = context.change().create_collection(database, &collection, &request.schema, begin);
     context.commit(change).await?;
+    tracing::info!(collection = %collection.id, name = collection.name, "a collection is being created");
     Ok(collection.id)
 }
 
@@ -157,7 +158,9 @@ pub async fn finish(context: &Context, call: &Call, id: CollectionId) -> Result<
         .iter()
         .map(|placed| ShardStart { position: placed.position, epoch: placed.epoch, number: placed.number, clock: placed.timestamp })
         .collect();
-    context.commit(context.change().finish_creation(&collection, &starts)).await
+    context.commit(context.change().finish_creation(&collection, &starts)).await?;
+    tracing::info!(collection = %id, name = collection.value.name, "a collection was created");
+    Ok(())
 }
 
 /// Adds a partition: no record is needed, rows name partitions by id.

@@ -22,7 +22,9 @@ use crate::view::meta_error;
 pub async fn begin(context: &Context, collection: &Versioned<Collection>) -> Result<()> {
     let begin = context.begin().await?;
     let aliases = context.view.read(|loaded| loaded.aliases(collection.value.id));
-    context.commit(context.change().drop_collection(collection, &aliases, begin)).await
+    context.commit(context.change().drop_collection(collection, &aliases, begin)).await?;
+    tracing::info!(collection = %collection.value.id, name = collection.value.name, "a collection is being dropped");
+    Ok(())
 }
 
 /// Writes the drop records: from then on nothing can be appended to the shards.
@@ -64,7 +66,9 @@ pub async fn sweep(context: &Context, call: &Call, id: CollectionId) -> Result<(
     if context.view.read(|loaded| !loaded.tombstones.contains_key(&garbage.id)) {
         context.commit(context.change().unchanged(&collection).create(&garbage)).await?;
     }
-    context.view.catalog().forget_collection(context.fence.clone(), &collection, &intent).await.map_err(meta_error)
+    context.view.catalog().forget_collection(context.fence.clone(), &collection, &intent).await.map_err(meta_error)?;
+    tracing::info!(collection = %id, name = collection.value.name, "a collection was dropped");
+    Ok(())
 }
 
 /// Brings the end of a shard into its manifest. One whose manifest has it already was let go of by its node.

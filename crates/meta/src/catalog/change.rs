@@ -1,7 +1,8 @@
 //! A change of the catalog: documents created, replaced and removed in one transaction, under a leader's fence.
 //!
 //! Every change is at most once: each [`Change::create`], [`Change::replace`] and [`Change::remove`] brings a condition that the change itself
-//! ends. So [`super::Catalog::commit`] may send it again when an answer was lost, and a request that was long on its way can't undo what came later.
+//! ends. So [`super::Catalog::commit`] may send it again when an answer was lost; and what was long on its way can't undo what came later, because it is
+//! revoked first (`super::attempt`).
 //!
 //! Start here for single documents, at [`super::definition`] for what is done to collections.
 

@@ -7,6 +7,7 @@
 //!
 //! Start at [`model`] for what there is, [`Change`] and [`definition`] for how it changes, [`Loaded`] for the whole in memory.
 
+mod attempt;
 pub mod change;
 pub mod definition;
 pub mod document;
@@ -17,13 +18,14 @@ mod staged;
 mod stored;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use base::clock::Clock;
 use types::time::Timestamp;
 use types::{Code, Error};
 
-use crate::store::{Condition, Meta, MetaError, Revision, Transaction, Watch, Write};
+use crate::store::{Condition, Meta, MetaError, Revision, Watch};
 pub use change::Change;
 pub use definition::Begin;
 use document::{Document, PREFIX, Versioned, key, prefix, read};
@@ -31,10 +33,6 @@ use layout::{LAYOUT, Layout};
 pub use loaded::Loaded;
 use model::{Collection, DEFAULT_DATABASE, DEFAULT_DATABASE_NAME, Database, Indexes, Intent, SchemaVersion, Shard};
 
-/// How often a transaction without an answer is sent again.
-const SETTLE_ATTEMPTS_MAX: u32 = 5;
-/// The first wait between two attempts; each next one is twice as long.
-const SETTLE_WAIT: Duration = Duration::from_millis(50);
 /// How often a load looks again while a staged change is put in place, [`STAGE_WAIT`] apart.
 const STAGE_ATTEMPTS_MAX: u32 = 100;
 /// See [`STAGE_ATTEMPTS_MAX`].
@@ -47,12 +45,14 @@ const FORGET_BATCH: usize = 24;
 pub struct Catalog {
     meta: Arc<dyn Meta>,
     clock: Clock,
+    /// Of attempts at changes, so that each has a name of its own.
+    attempts: Arc<AtomicU64>,
 }
 
 impl Catalog {
     /// The catalog in `meta`.
     pub fn new(meta: Arc<dyn Meta>, clock: Clock) -> Self {
-        Self { meta, clock }
+        Self { meta, clock, attempts: Arc::default() }
     }
 
     /// The store below.
@@ -130,52 +130,26 @@ impl Catalog {
         self.meta.watch(PREFIX.as_bytes(), from).await
     }
 
-    /// Makes a change, at most once. An answer that was lost is found out: sent again, and read back where it is refused then. With a store
-    /// that doesn't answer it takes five of the store's time-outs: a leader stops waiting when it is lost.
+    /// Makes a change, at most once, as [`attempt`] says. With a store that doesn't answer it takes five of the store's time-outs: a leader stops waiting
+    /// when it is lost.
     ///
     /// # Errors
     /// [`MetaError::Refused`]: nothing changed, and the change can't come true later. [`MetaError::Unavailable`]: the outcome is unknown;
-    /// it may still come true until one of its conditions ends.
+    /// it may still come true while the leader leads.
     ///
     /// # Panics
     /// If the change wouldn't end one of its own conditions ([`Change::settles`]).
     pub async fn commit(&self, change: Change) -> Result<Revision, MetaError> {
         assert!(change.settles(), "a change of the catalog creates, replaces or removes a document");
-        let mut unknown: Option<Error> = None;
-        let mut wait = SETTLE_WAIT;
-        for _ in 0..SETTLE_ATTEMPTS_MAX {
-            match (self.meta.commit(change.transaction().clone()).await, unknown.take()) {
-                (Ok(revision), _) => return Ok(revision),
-                (Err(MetaError::Refused), Some(error)) => return self.read_back(change.transaction(), error).await,
-                (Err(MetaError::Unavailable(error)), _) => unknown = Some(error),
-                (Err(error), _) => return Err(error),
-            }
-            self.clock.sleep(wait).await;
-            wait *= 2;
-        }
-        Err(unknown.map_or_else(|| unavailable("meta: no attempt was made"), MetaError::Unavailable))
+        attempt::commit(self, &change).await
     }
 
-    /// Whether an earlier attempt is what refused the last one: a put of ours is still there, or all that was to go has gone.
-    async fn read_back(&self, transaction: &Transaction, error: Error) -> Result<Revision, MetaError> {
-        let mut all_gone = true;
-        let mut revision = Revision::default();
-        for write in &transaction.changes {
-            let there = self.meta.get(write.key()).await?;
-            match (write, there) {
-                (Write::Put { value, .. }, Some(entry)) if entry.value == *value => return Ok(entry.modified),
-                (Write::Put { .. }, _) => all_gone = false,
-                (Write::Delete(_), Some(entry)) => {
-                    all_gone = false;
-                    revision = revision.max(entry.modified);
-                }
-                (Write::Delete(_), None) => {}
-            }
-        }
-        if all_gone {
-            return Ok(self.meta.list(PREFIX.as_bytes()).await?.revision);
-        }
-        Err(MetaError::Unavailable(error.context("meta: others have changed what this transaction would have changed")))
+    /// Forgets what earlier terms of this leader's office revoked.
+    ///
+    /// # Errors
+    /// [`MetaError::Refused`] if the fence is lost; meta's.
+    pub async fn forget_revocations(&self, fence: &Condition) -> Result<(), MetaError> {
+        attempt::forget_revocations(self, fence).await
     }
 
     /// Removes all that a dropped collection still has, in several transactions, the collection and its intent last. May be called again.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::World;
+use bytes::Bytes;
 use meta::catalog::document::{Versioned, key, value};
 use meta::catalog::model::*;
 use meta::catalog::{Begin, Catalog, Change, Loaded};
@@ -313,6 +314,32 @@ async fn a_lost_answer_is_found_out() {
     (0..20).for_each(|_| faults.next(Some(Fault::Before)));
     assert!(matches!(lossy.commit(Change::new().create(&name(102))).await, Err(MetaError::Unavailable(_))));
     assert!(f.world.clock.now() - began < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrives_late_changes_nothing() {
+    let f = Fixture::new().await;
+    let faults = Faults::new(f.world.random.clone());
+    let lossy = Catalog::new(Arc::new(FaultyMeta::new(f.meta.clone(), faults.clone())), f.world.clock.clone());
+    let key = Bytes::from_static(b"leader/root");
+    let created = f.meta.commit(Transaction::new().put(key.clone(), "first")).await.expect("it works");
+    let fence = Condition::Created(key.clone(), created);
+    let name = DatabaseName { name: "n".to_owned(), database: DatabaseId(1) };
+    let revocations = async || f.meta.list(b"revoked/").await.expect("it works").entries.len();
+    // The first attempt is late, the second is made, and what it made goes: then the first one's conditions hold again.
+    faults.next(Some(Fault::Late));
+    lossy.commit(Change::fenced(fence.clone()).create(&name)).await.expect("the second attempt is made");
+    let there = f.catalog.read::<DatabaseName>(&name.name).await.expect("it works").expect("it was made");
+    f.catalog.commit(Change::fenced(fence.clone()).remove(&there)).await.expect("it is there");
+    let late = faults.late();
+    assert_eq!((late.len(), revocations().await), (1, 1));
+    assert_eq!(f.meta.commit(late[0].clone()).await, Err(MetaError::Refused), "what was dropped stays dropped");
+    // The next term needs the revocation no more: its own fence refuses what is late.
+    f.meta.commit(Transaction::new().delete(key.clone())).await.expect("it works");
+    let created = f.meta.commit(Transaction::new().put(key.clone(), "second")).await.expect("it works");
+    f.catalog.forget_revocations(&Condition::Created(key, created)).await.expect("it leads");
+    assert_eq!(revocations().await, 0);
+    assert_eq!(f.meta.commit(late[0].clone()).await, Err(MetaError::Refused));
 }
 
 #[tokio::test(start_paused = true)]

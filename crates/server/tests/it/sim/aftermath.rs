@@ -48,7 +48,9 @@ async fn at_rest(cluster: &Cluster) -> Result<(), String> {
     let catalog = Catalog::new(cluster.meta(), cluster.world().clock.clone());
     let loaded = catalog.load().await.map_err(|error| format!("the catalog can't be read: {error}"))?;
     if !loaded.intents.is_empty() {
-        return Err(format!("operations are open: {:?}", loaded.intents.values().map(|intent| &intent.value).collect::<Vec<_>>()));
+        let open: Vec<_> = loaded.intents.values().map(|intent| &intent.value).collect();
+        let states: Vec<_> = loaded.collections.values().map(|found| (found.value.id, found.value.state)).collect();
+        return Err(format!("operations are open: {open:?}; collections: {states:?}"));
     }
     let known: BTreeSet<CollectionId> = loaded.collections.keys().copied().collect();
     let orphans: Vec<_> = loaded.loads.keys().filter(|collection| !known.contains(collection)).collect();
