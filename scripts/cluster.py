@@ -37,6 +37,8 @@ COUNTS = {role: 1 if role == "indexnode" else 2 for role in ROLES}
 # Every process by name, with its role.
 MEMBERS = {f"{role}{number}": role for role in ROLES for number in range(1, COUNTS[role] + 1)}
 SERVERS = ["ELANUS_TEST_ETCD", "ELANUS_TEST_KAFKA", "ELANUS_TEST_S3", "ELANUS_TEST_S3_KEY", "ELANUS_TEST_S3_SECRET", "ELANUS_TEST_S3_BUCKET"]
+# Where clients look for a Milvus.
+CLIENT_PORT = 19530
 READY_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 30
 ANSWER_SECONDS_MAX = 2
@@ -91,8 +93,8 @@ class Cluster:
         return self.directory / "ports.json"
 
     @classmethod
-    def create(cls, directory: str | os.PathLike, binary: str, servers: dict[str, str], channels: int = 16, settings: str = "") -> "Cluster":
-        """Writes down a cluster that doesn't run yet. `settings` is added to its milvus.yaml."""
+    def create(cls, directory: str | os.PathLike, binary: str, servers: dict[str, str], channels: int = 16, client_port: int | None = None) -> "Cluster":
+        """Writes down a cluster that doesn't run yet, on `channels` topics. Its first proxy listens on `client_port` if that is free."""
         cluster = cls(directory)
         cluster.directory.mkdir(parents=True, exist_ok=True)
         # The ports come last: where they are, all is there.
@@ -101,10 +103,12 @@ class Cluster:
             name=name, etcd=servers["ELANUS_TEST_ETCD"], kafka=servers["ELANUS_TEST_KAFKA"], channels=channels,
             s3=servers["ELANUS_TEST_S3"].removeprefix("http://"), key=servers["ELANUS_TEST_S3_KEY"],
             secret=servers["ELANUS_TEST_S3_SECRET"], bucket=servers["ELANUS_TEST_S3_BUCKET"])
-        (cluster.directory / "milvus.yaml").write_text(text + settings)
+        (cluster.directory / "milvus.yaml").write_text(text)
         cluster.binary = binary
         free = free_ports(3 * len(MEMBERS))
         cluster.members = {member: {"port": next(free), "internal": next(free), "metrics": next(free)} for member in MEMBERS}
+        if client_port is not None and is_free(client_port):
+            cluster.members["proxy1"]["port"] = client_port
         cluster.ports_file.write_text(json.dumps(cluster.members))
         return cluster
 
@@ -367,16 +371,21 @@ def free_ports(count: int):
     for port in random.sample(range(low, high), high - low):
         if count == 0:
             return
-        with socket.socket() as probe:
-            # As servers bind: what lingers of an old connection takes no port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-        count -= 1
-        yield port
+        if is_free(port):
+            count -= 1
+            yield port
     raise Failure("this machine has no free ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers bind: what lingers of an old connection takes no port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+            return True
+        except OSError:
+            return False
 
 
 # --- the command line ---
@@ -413,7 +422,7 @@ def up(directory: pathlib.Path) -> None:
         missing = [name for name in ["ELANUS_BIN", *SERVERS] if not os.environ.get(name)]
         if missing:
             raise Failure(f"the first start needs {', '.join(missing)}: `./dev cluster up` sees to it")
-        cluster = Cluster.create(directory, os.environ["ELANUS_BIN"], {name: os.environ[name] for name in SERVERS})
+        cluster = Cluster.create(directory, os.environ["ELANUS_BIN"], {name: os.environ[name] for name in SERVERS}, client_port=CLIENT_PORT)
     elif os.environ.get("ELANUS_BIN"):
         # What runs goes on with the old one; what is started anew has what was built last.
         cluster.binary = os.environ["ELANUS_BIN"]

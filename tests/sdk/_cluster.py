@@ -31,10 +31,10 @@ def servers() -> dict[str, str]:
     return {name: os.environ[name] for name in SERVERS}
 
 
-def make(channels: int = CHANNELS, settings: str = "", on: dict[str, str] | None = None) -> Cluster:
+def make(on: dict[str, str] | None = None) -> Cluster:
     """A cluster that doesn't run yet, in a directory of its own: where `./dev test` sweeps, if it runs this."""
     directory = tempfile.mkdtemp(prefix="cluster-", dir=os.environ.get("ELANUS_SERVERS_DATA"))
-    return Cluster.create(directory, os.environ["ELANUS_BIN"], on or servers(), channels, settings)
+    return Cluster.create(directory, os.environ["ELANUS_BIN"], on or servers(), CHANNELS)
 
 
 class ClusterServer:
@@ -46,7 +46,7 @@ class ClusterServer:
     def __init__(self, environment: dict[str, str] | None = None, on: dict[str, str] | None = None):
         # The processes get the environment of whoever starts them.
         os.environ.update(environment or {})
-        self.cluster = make(on=on)
+        self.cluster = make(on)
         self.proxies = itertools.cycle(name for name in MEMBERS if MEMBERS[name] == "proxy")
         self.start()
 

@@ -151,11 +151,11 @@ class Probe(Worker):
 class Load:
     """All of them, on collections of their own: `rows` is written, `still` is searched and never changes, `names` has no rows."""
 
-    def __init__(self, cluster: Cluster, seed: int, replicas: int):
+    def __init__(self, cluster: Cluster, seed: int, replicas: int, call_seconds: float = CALL_SECONDS_MAX):
         self.cluster = cluster
         self.ended, self.paused = threading.Event(), threading.Event()
         self.wrong: list[str] = []
-        self.wires = [Wire(cluster.address(name), CALL_SECONDS_MAX) for name in PROXIES]
+        self.wires = [Wire(cluster.address(name), call_seconds) for name in PROXIES]
         first = self.wires[0]
         first.create(ROWS, index="HNSW", replicas=replicas)
         first.create(STILL, replicas=replicas, rows={key: 1 for key in range(STILL_ROWS // 2)})

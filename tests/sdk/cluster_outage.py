@@ -25,6 +25,8 @@ from _cluster import MEMBERS
 LONG = os.environ.get("ELANUS_LONG") == "1"
 OUTAGE_SECONDS = 180 if LONG else 20
 RECOVERY_SECONDS_MAX = 30
+# Short, so that calls are refused within the outage.
+CALL_SECONDS = 4
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts/servers"
 
 
@@ -55,7 +57,7 @@ class OwnServers:
 class Outage:
     def __init__(self, servers: OwnServers, server: _cluster.ClusterServer):
         self.servers, self.cluster = servers, server.cluster
-        self.load = Load(server.cluster, 1, server.replicas)
+        self.load = Load(server.cluster, 1, server.replicas, CALL_SECONDS)
         self.pids = {name: server.cluster.pid(name) for name in MEMBERS}
 
     def known(self) -> int:

@@ -10,6 +10,9 @@ use tonic::metadata::MetadataMap;
 
 /// The database of requests that name none.
 pub const DEFAULT_DATABASE: &str = "default";
+/// A client that names a deadline is answered this much before it at most, and by a twentieth of its time: so that it reads what was waited for,
+/// not only that its time is up.
+const ANSWER_EARLIER_MAX: Duration = Duration::from_millis(200);
 /// The longest timeout that a client gets, whatever it asks for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -47,7 +50,7 @@ impl Context {
     pub fn new(world: &World, metadata: &MetadataMap, timeout: Duration) -> Self {
         let text = |key: &str| metadata.get(key).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let asked = text("grpc-timeout");
-        let timeout = parse_timeout(asked).unwrap_or(timeout).min(TIMEOUT_MAX);
+        let timeout = parse_timeout(asked).map(answered_within).unwrap_or(timeout).min(TIMEOUT_MAX);
         let request = [text("client-request-id"), text("client_request_id")].into_iter().find(|id| !id.is_empty());
         Self {
             call: Call::within(world, timeout, request.unwrap_or_default()),
@@ -81,6 +84,11 @@ impl Context {
     pub fn database<'a>(&'a self, requested: &'a str) -> &'a str {
         [requested, &self.database].into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT_DATABASE)
     }
+}
+
+/// The time in which a client that waits for `timeout` gets its answer.
+fn answered_within(timeout: Duration) -> Duration {
+    timeout - (timeout / 20).min(ANSWER_EARLIER_MAX)
 }
 
 /// gRPC's `grpc-timeout`: up to eight digits and a unit.
@@ -120,6 +128,14 @@ mod tests {
         ];
         for (text, timeout) in cases {
             assert_eq!(parse_timeout(text), timeout, "{text}");
+        }
+    }
+
+    #[test]
+    fn clients_read_why_their_time_is_up() {
+        let cases = [(0, 0), (1_000, 950), (4_000, 3_800), (60_000, 59_800)];
+        for (asked, answered) in cases {
+            assert_eq!(answered_within(Duration::from_millis(asked)), Duration::from_millis(answered), "{asked}");
         }
     }
 
