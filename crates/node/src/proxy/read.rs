@@ -23,6 +23,8 @@ const ATTEMPTS_MAX: u32 = 16;
 /// Waits between those: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(500);
+/// How long a shard that nobody serves is waited for: its node has gone, and another one takes it up in less.
+const MOVE_MAX: Duration = Duration::from_secs(5);
 
 /// Guarantee timestamps that aren't timestamps.
 const EVENTUALLY: u64 = 1;
@@ -139,9 +141,9 @@ impl Reading<'_> {
     }
 
     async fn served(&self, partitions: Option<&[PartitionId]>) -> Result<Arc<Served>> {
-        let (serving, call) = (&self.proxy.serving, &self.context.call);
+        let serving = &self.proxy.serving;
         let lacks = |served: &Served| partitions.and_then(|partitions| served.lacks(partitions));
-        let of = || async { serving.of(call, self.collection).await.map_err(|error| self.not_loaded(error)) };
+        let of = || async { self.served_soon().await.map_err(|error| self.not_loaded(error)) };
         let mut served = of().await?;
         if lacks(&served).is_some() {
             serving.forget(self.collection.id);
@@ -150,6 +152,20 @@ impl Reading<'_> {
         let Some(partition) = lacks(&served) else { return Ok(served) };
         let name = self.collection.partitions.iter().find(|known| known.id == partition).map_or("", |known| &known.name);
         Err(self.not_loaded(Error::about(Code::PARTITION_NOT_LOADED, &[("partition", &name)])))
+    }
+
+    async fn served_soon(&self) -> Result<Arc<Served>> {
+        let (clock, call) = (&self.proxy.world.clock, &self.context.call);
+        let until = call.deadline.min(clock.now() + MOVE_MAX);
+        let mut wait = RETRY_FIRST;
+        loop {
+            match self.proxy.serving.of(call, self.collection).await {
+                Err(error) if error.code() == Code::COLLECTION_NOT_FULLY_LOADED && clock.now() < until => {}
+                served => return served,
+            }
+            clock.sleep_until((clock.now() + wait).min(until)).await;
+            wait = (wait * 2).min(RETRY_LAST);
+        }
     }
 
     fn not_loaded(&self, error: Error) -> Error {
