@@ -104,6 +104,10 @@ class Disturbances:
         if self.done % ROUNDS_PER_SETTLEMENT == 0:
             self.load.settle()
 
+    @property
+    def failed_searches(self) -> int:
+        return sum(int(cost["failed searches"]) for costs in self.costs.values() for cost in costs)
+
     def table(self) -> str:
         lines = ["| role | | times | writes away, s | searches away, s | failed searches | the coordinator away, s |", "|---|---|---|---|---|---|---|"]
         def cell(costs: list[dict[str, float]], what: str) -> str:
@@ -126,14 +130,14 @@ def disturb(disturbances: Disturbances) -> None:
     disturbances.load.settle()
 
 
-def report(disturbances: Disturbances, summary: str, seed: int) -> None:
+def report(disturbances: Disturbances, summary: str, about: str) -> None:
     print(f"\n{disturbances.table()}\n\n{summary}")
     if not LONG:
         return
     text = (
         "# A cluster whose processes are killed and stopped\n\n"
-        f"Written by `ELANUS_LONG=1` with `tests/sdk/cluster_kills.py` on {time.strftime('%Y-%m-%d')}, seed {seed}: {machine()}, {len(MEMBERS)} "
-        "processes, etcd, Kafka, MinIO and the client on the same cores.\n\n"
+        f"Written by `ELANUS_LONG=1` with `tests/sdk/cluster_kills.py` on {time.strftime('%Y-%m-%d')}, {about}: {machine()}, {len(MEMBERS)} "
+        "processes, etcd, Kafka, S3 and the client on the same cores.\n\n"
         "Away is the longest time between two answers to a call that is repeated all along: median, longest. A call in flight on a killed proxy "
         "isn't counted. Killed: SIGKILL, of a coordinator the leader's; started again once everything works. "
         f"Stopped: SIGSTOP for {STOP_SECONDS} s, twice what sessions and offices last, then SIGCONT.\n\n"
@@ -161,8 +165,11 @@ def main() -> None:
     finally:
         server.close()
     stops = STOPS_PER_ROLE * len(ROLES)
+    replicas = f"{server.replicas} replica{'s' * (server.replicas != 1)}"
     report(disturbances, f"{KILLS} kills and {stops} stops, {load.acknowledged} acknowledged writes, {load.reads} reads of all rows beside them: "
-           "0 missing, 0 resurrected, 0 duplicated, 0 partial answers.", seed)
+           "0 missing, 0 resurrected, 0 duplicated, 0 partial answers.", f"seed {seed}, {replicas}")
+    if server.replicas > 1 and disturbances.failed_searches > 0:
+        sys.exit(f"{disturbances.failed_searches} searches failed although there are {replicas}")
 
 
 if __name__ == "__main__":
