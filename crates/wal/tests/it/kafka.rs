@@ -42,10 +42,10 @@ fn conformance_and_restart() {
 /// A partition that the client sees before it has a leader counts for it as one that never gets any.
 #[test]
 fn topics_that_are_made_at_once_can_be_opened_at_once() {
-    let Some(brokers) = brokers() else { return };
     const TOPICS: usize = 32;
     /// Well below the time after which opening gives up.
     const PATIENCE: Duration = Duration::from_secs(14);
+    let Some(brokers) = brokers() else { return };
     runtime().block_on(async {
         let world = World::real();
         let prefix = format!("by-dev-{:08x}", world.random.u64() as u32);
