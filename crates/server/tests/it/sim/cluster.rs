@@ -272,7 +272,7 @@ impl Cluster {
                 self.inner.disk.kill();
             }
             self.inner.world.clock.sleep(START_RETRY).await;
-            if !self.inner.running.lock().get(name).is_some_and(|running| running.life == life) {
+            if self.inner.running.lock().get(name).is_none_or(|running| running.life != life) {
                 return;
             }
             last = Some(error);
@@ -354,7 +354,8 @@ impl Cluster {
         if let Some(process) = process {
             let of_process = world.clone();
             let settled = world.tasks.spawn(async move { process.settle(&of_process, STOP_MAX).await });
-            drop(self.inner.world.within(2 * STOP_MAX, settled.join()).await);
+            // One that stands still, or isn't done by then, is killed.
+            let _ = self.inner.world.within(2 * STOP_MAX, settled.join()).await;
         }
         world.tasks.kill();
     }

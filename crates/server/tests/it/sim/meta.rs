@@ -84,7 +84,7 @@ impl Audit {
     async fn check_fence(&self, transaction: &Transaction, made: bool) {
         for condition in &transaction.conditions {
             let Condition::Created(key, created) = condition else { continue };
-            if office_of(key).is_some() && !self.entry(key).await.is_some_and(|entry| entry.created == *created) {
+            if office_of(key).is_some() && self.entry(key).await.is_none_or(|entry| entry.created != *created) {
                 return self.coverage.count(Event::FencedOut);
             }
         }
@@ -146,6 +146,8 @@ impl WatchedMeta {
 
     async fn commit_watched(&self, transaction: &Transaction) -> Result<Revision, MetaError> {
         let outcome = self.link.commit(transaction.clone()).await;
+        let keys = || transaction.changes.iter().map(|write| write.key().escape_ascii().to_string()).collect::<Vec<_>>();
+        tracing::debug!(at = self.world.clock.wall_ms(), process = self.audit.process, ?outcome, keys = ?keys(), "a transaction");
         self.audit.look(transaction, &outcome).await;
         outcome
     }
