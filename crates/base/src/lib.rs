@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod disk;
 pub mod fault;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod random;
 pub mod retry;

@@ -22,7 +22,7 @@ use role::Call;
 use role::data::{CheckpointPointer, CurrentManifest, DataCoord, FlushStarted, ManifestEdit, Route, SegmentInfo};
 use role::index::{CreateIndex, IndexCoord, IndexStatus};
 use role::peers::Peers;
-use role::query::{Leader, LoadState, QueryCoord};
+use role::query::{Leader, LoadRequest, LoadState, QueryCoord};
 use role::root::{CollectionRef, CreateCollection, RootCoord};
 use types::collection::Collection;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
@@ -286,9 +286,9 @@ impl DataCoord for Leaders {
 
 #[async_trait]
 impl QueryCoord for Leaders {
-    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        let partitions = &partitions;
-        self.query(call, |query| async move { query.load(call, collection, partitions.clone()).await }).await
+    async fn load(&self, call: &Call, request: LoadRequest) -> Result<()> {
+        let request = &request;
+        self.query(call, |query| async move { query.load(call, request.clone()).await }).await
     }
 
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {

@@ -18,7 +18,7 @@ use meta::election::Leadership;
 use role::Call;
 use role::data::{CheckpointPointer, CurrentManifest, DataCoord, FlushStarted, ManifestEdit, Route, SegmentInfo};
 use role::index::{CreateIndex, IndexCoord, IndexStatus};
-use role::query::{Leader, LoadState, QueryCoord};
+use role::query::{Leader, LoadRequest, LoadState, QueryCoord};
 use role::root::{CollectionRef, CreateCollection, RootCoord};
 use tokio_util::sync::CancellationToken;
 use types::collection::Collection;
@@ -253,8 +253,8 @@ impl DataCoord for Seat<Data> {
 
 #[async_trait]
 impl QueryCoord for Seat<Query> {
-    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        self.leading()?.load(call, collection, partitions).await
+    async fn load(&self, call: &Call, request: LoadRequest) -> Result<()> {
+        self.leading()?.load(call, request).await
     }
 
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Start at [`proxy`] for the surface, [`data`] for the way of a write, [`query`] for that of a read.
 
+pub mod admission;
 mod care;
 pub mod channel;
 pub mod channels;

@@ -84,7 +84,7 @@ impl Opener {
     /// The segments of a manifest. Those that are open are taken as they are, with the indexes that the manifest has now.
     ///
     /// # Errors
-    /// The store is away, and the shard serves already.
+    /// The store is away, and the shard serves already. `DISK_LIMIT`: the cache has no room for a segment.
     pub async fn segments(&self, manifest: &Manifest, known: &Known<'_>) -> Result<Opened> {
         let deletes = manifest.deletes.iter().map(|file| (file, OnceCell::new())).collect();
         let mut opening = Opening { manifest, deletes, opened: Opened::default() };
@@ -98,6 +98,8 @@ impl Opener {
             let was_gap = known.version.gaps.iter().any(|gap| gap.segment == entry.id);
             match result {
                 Ok(sealed) => opening.opened.segments.sealed.push(sealed),
+                // Elsewhere there may be room.
+                Err(error) if error.code() == Code::DISK_LIMIT => return Err(at_risk(entry, error)),
                 Err(error) if known.serving && !was_gap && !is_damage(&error) => return Err(at_risk(entry, error)),
                 Err(error) => opening.opened.segments.gaps.push(Gap::of_entry(entry, error)),
             }

@@ -10,6 +10,7 @@ use base::metrics::{Gauge, Metric};
 use parking_lot::Mutex;
 use role::Call;
 use role::data::{CurrentManifest, DataCoord};
+use role::query::Memory;
 use segment::{Base, Gap};
 use store::manifest::Manifest;
 use store::object::StoreError;
@@ -17,6 +18,7 @@ use store::reference::ObjectRef;
 use types::Result;
 use types::id::ShardId;
 
+use crate::admission::{Admission, MemoryLimits};
 use crate::care::Care;
 use crate::channel::Channel;
 use crate::channels::Channels;
@@ -34,6 +36,7 @@ pub struct Refresher {
     /// Shards whose segments are served here: others go over to a manifest without opening anything.
     served: Mutex<BTreeMap<ShardId, Arc<Turn>>>,
     quarantined: Mutex<BTreeMap<ShardId, Vec<Gap>>>,
+    admission: Admission,
     care: Arc<Care>,
 }
 
@@ -41,14 +44,22 @@ pub struct Refresher {
 type Turn = tokio::sync::Mutex<bool>;
 
 impl Refresher {
-    /// Reads manifests through `coordinator` and opens segments through `opener`; looks after what is open in `channels` from now on.
-    pub fn start(world: &World, coordinator: Arc<dyn DataCoord>, opener: Opener, channels: Arc<Channels>) -> Arc<Self> {
+    /// Reads manifests through `coordinator` and opens segments through `opener` as far as memory is admitted; looks after what is open in
+    /// `channels` from now on.
+    pub fn start(
+        world: &World,
+        coordinator: Arc<dyn DataCoord>,
+        opener: Opener,
+        channels: Arc<Channels>,
+        limits: MemoryLimits,
+    ) -> Arc<Self> {
         let refresher = Arc::new(Self {
             world: world.clone(),
             coordinator,
             opener,
             served: Mutex::default(),
             quarantined: Mutex::default(),
+            admission: Admission::new(limits, channels.clone()),
             care: Arc::new(Care::new(world)),
         });
         Care::start(&refresher, channels);
@@ -78,7 +89,13 @@ impl Refresher {
             shards.entry(shard).or_default();
         } else {
             shards.remove(&shard);
+            self.admission.leave(shard);
         }
+    }
+
+    /// Memory of what is served.
+    pub fn memory(&self) -> Memory {
+        self.admission.memory()
     }
 
     /// Whether they are.
@@ -104,7 +121,8 @@ impl Refresher {
     /// Has a shard go over to its current manifest, once its log is applied that far.
     ///
     /// # Errors
-    /// As [`Self::manifest`], or the store is away: the shard stays with what it has, and is looked at again.
+    /// As [`Self::manifest`], or the store is away: the shard stays with what it has, and is looked at again. `MEMORY_LIMIT`,
+    /// `DISK_LIMIT`: there is no room for it here.
     pub async fn refresh(&self, call: &Call, channel: &Channel, shard: ShardId) -> Result<()> {
         let result = self.take_over(call, channel, shard).await;
         // A quarantined shard, or one that is gone, has nothing to look at.
@@ -125,6 +143,9 @@ impl Refresher {
         channel.wait(call, "the log up to a manifest", |progress| manifest.version == 0 || progress.clock >= clock).await?;
         let version = channel.reader(shard)?.versions.load_full();
         let known = Known { version: &version, serving: *opened_once && version.is_open };
+        if serve {
+            self.admission.admit(&manifest, known.serving)?;
+        }
         let mut opened = if serve { self.opener.segments(&manifest, &known).await? } else { Opened::default() };
         channel.adopt(shard, &Base::of(&manifest), serve.then(|| std::mem::take(&mut opened.segments)))?;
         *opened_once = serve;

@@ -18,8 +18,13 @@ use crate::Call;
 /// The coordinator of serving.
 #[async_trait]
 pub trait QueryCoord: Send + Sync {
-    /// Wants a collection (or some of its partitions) served; returns when the wish is recorded. The same wish again is a success.
-    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()>;
+    /// Wants a collection (or some of its partitions) served; returns when the wish is recorded, and waits a little for what follows from it.
+    /// The same wish again is a success.
+    ///
+    /// # Errors
+    /// `RESOURCE_INSUFFICIENT`: fewer query nodes than replicas; `INVALID_PARAMETER`: it is loaded with another number of them. Any
+    /// other: the wish is recorded, and a node failed at it.
+    async fn load(&self, call: &Call, request: LoadRequest) -> Result<()>;
 
     /// No longer wants it (or those partitions); a collection that isn't loaded is a success.
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()>;
@@ -34,12 +39,25 @@ pub trait QueryCoord: Send + Sync {
     async fn leaders(&self, call: &Call, collection: CollectionId) -> Result<Vec<Leader>>;
 }
 
-/// What is loaded of a collection.
+/// What is to be served of a collection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// Of which.
+    pub collection: CollectionId,
+    /// These partitions beside those that are wanted already; all if `None`.
+    pub partitions: Option<Vec<PartitionId>>,
+    /// How many nodes are to serve each shard; 0: as many as before, else what the collection's properties say, else one.
+    pub replicas: u32,
+}
+
+/// What is loaded of a collection.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct LoadState {
     /// Partitions wanted; `None` where the whole collection is, so that new partitions are served too. Absent: not loaded.
     pub wanted: Option<Wanted>,
-    /// 0 … 100.
+    /// How many nodes are to serve each shard; 0: not loaded.
+    pub replicas: u32,
+    /// 0 … 100, over the replicas that there are nodes for.
     pub progress: u8,
     /// Why it doesn't go on, by name.
     pub failure: Option<String>,
@@ -90,10 +108,50 @@ pub trait QueryNode: Send + Sync {
     async fn query(&self, call: &Call, request: QueryRequest) -> Result<QueryResponse>;
 
     /// Begins to serve a shard or changes what of it is served; returns when it answers reads.
+    ///
+    /// # Errors
+    /// `MEMORY_LIMIT`, `DISK_LIMIT`: it has no room, by name and bytes; what is away or lost. What it served before it serves on.
     async fn serve(&self, call: &Call, request: ServeShard) -> Result<()>;
 
     /// No longer serves a shard.
     async fn release(&self, call: &Call, shard: ShardId) -> Result<()>;
+
+    /// What it serves or has begun to, and its memory: a coordinator that begins to lead plans from this.
+    async fn serving(&self, call: &Call) -> Result<NodeServing>;
+}
+
+/// What a query node says of itself.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct NodeServing {
+    /// Its shards, ascending.
+    pub shards: Vec<HeldShard>,
+    /// Its memory.
+    pub memory: Memory,
+}
+
+/// A shard at a query node.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HeldShard {
+    /// As it was last asked for.
+    pub request: ServeShard,
+    /// Reads are answered; else a part of it is open.
+    pub is_serving: bool,
+}
+
+/// What a query node may use for what it serves, and uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes that it may use.
+    pub limit_bytes: u64,
+    /// Bytes of what it serves, estimated, and of rows that no segment holds.
+    pub used_bytes: u64,
+}
+
+impl Memory {
+    /// Bytes that more may take.
+    pub fn free_bytes(&self) -> u64 {
+        self.limit_bytes.saturating_sub(self.used_bytes)
+    }
 }
 
 /// Which rows a read sees (`docs/design.md` §5).

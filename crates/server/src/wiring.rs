@@ -18,6 +18,7 @@ use coord::seat::{Coordinator, Seat, Term};
 use coord::shared::{self, Settings, Shared};
 use meta::election::{Candidate, Leadership, campaign};
 use meta::store::{Meta, MetaError};
+use node::admission::MemoryLimits;
 use node::channels::Channels;
 use node::data::{DataNodeRole, Limits};
 use node::follow::{self, Followers};
@@ -186,6 +187,14 @@ pub fn flush_limits(config: &Config, alone: bool) -> Limits {
     }
 }
 
+/// What the settings and the system say of memory for what is served. Where neither says anything there is no bound.
+pub fn memory_limits(config: &Config) -> MemoryLimits {
+    let granted = config.elanus.memory.bytes.map(|bytes| bytes.0).or_else(base::memory::granted_bytes);
+    let part = config.query_node.overloaded_memory_threshold_percentage / 100.0;
+    let bytes = granted.map_or(u64::MAX, |granted| (granted as f64 * part) as u64);
+    MemoryLimits { bytes, factor: config.query_node.load_memory_usage_factor }
+}
+
 /// What workers are started with.
 pub struct WorkerParts<'a> {
     /// The world.
@@ -209,7 +218,7 @@ pub fn workers(parts: WorkerParts<'_>) -> Workers {
     let (roles, peers) = (links.roles(), &links.peers);
     let channels = Arc::new(Channels::default());
     let opener = Opener::new(storage.source(), PageCache::new(PAGE_CACHE_BYTES));
-    let refresher = Refresher::start(world, roles.data.clone(), opener.clone(), channels.clone());
+    let refresher = Refresher::start(world, roles.data.clone(), opener.clone(), channels.clone(), memory_limits(config));
     let followers = Followers::new(follow::Parts {
         world: world.clone(),
         log: storage.log.clone(),

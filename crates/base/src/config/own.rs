@@ -112,7 +112,7 @@ section! {
     /// Memory and threads.
     pub struct ElanusMemory {
         /// What the process may use; empty is what the machine or its container grants.
-        "bytes" => bytes: Option<Bytes> = "" .unit(Unit::Megabytes) .range(64.0, 1073741824.0) .ignored();
+        "bytes" => bytes: Option<Bytes> = "" .unit(Unit::Megabytes) .range(64.0, 1073741824.0);
         /// Threads for searches, and as many for builds of indexes; empty is one a core.
         "searchThreads" => search_threads: Option<u32> = "" .range(1.0, 4096.0);
     }

@@ -216,7 +216,9 @@ section! {
         /// The local disk is filled up to this part.
         "maxDiskUsagePercentage" => max_disk_usage_percentage: f64 = "95" .unit(Unit::Percent) .range(1.0, 100.0) .ignored();
         /// A load is admitted with this many times the memory that it is estimated to need.
-        "loadMemoryUsageFactor" => load_memory_usage_factor: f64 = "1" .range(1.0, 100.0) .ignored();
+        "loadMemoryUsageFactor" => load_memory_usage_factor: f64 = "1" .range(1.0, 100.0);
+        /// What is served may take this part of the memory that the process may use; a load beyond it is refused.
+        "overloadedMemoryThresholdPercentage" => overloaded_memory_threshold_percentage: f64 = "90" .unit(Unit::Percent) .range(1.0, 100.0);
     }
     sections {
         "mmap" => mmap: QueryNodeMmap;

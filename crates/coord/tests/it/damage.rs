@@ -9,7 +9,7 @@ use types::id::ShardId;
 use types::position::{LogId, Position};
 use types::{Code, Result};
 
-use crate::fixture::{Cluster, by_name, request};
+use crate::fixture::{Cluster, by_name, load, request};
 
 fn is_named<T: std::fmt::Debug>(result: Result<T>, kind: &str) {
     let error = result.expect_err("what can't be read isn't answered");
@@ -23,7 +23,7 @@ async fn damaged<D: Document>(which: impl Fn(&types::collection::Collection) -> 
     let cluster = Cluster::new();
     let term = cluster.started().await;
     let collection = cluster.create(&term, "books", 2).await;
-    term.query.load(&cluster.call(), collection.id, None).await.expect("it can be loaded");
+    term.query.load(&cluster.call(), load(collection.id)).await.expect("it can be loaded");
     term.data.flush(&cluster.call(), collection.id).await.expect("it can be flushed");
     let position = Position::from_u64(LogId(7), 3);
     let process = term.data.routes(&cluster.call()).await.expect("it leads")[0].process;

@@ -22,13 +22,14 @@ use role::Call;
 use role::data::DataCoord;
 use role::net::Served;
 use role::peers::Peers;
+use role::query::LoadRequest;
 use role::root::{CollectionRef, CreateCollection, RootCoord};
 use store::object::Store;
 use store::object::decorate::FaultStore;
 use store::object::memory::MemoryStore;
 use types::Result;
 use types::collection::{Collection, Consistency};
-use types::id::{FieldId, NodeId};
+use types::id::{CollectionId, FieldId, NodeId};
 use types::schema::{DataType, Field, FieldKind, Schema};
 
 use crate::nodes::Node;
@@ -41,8 +42,8 @@ pub struct Cluster {
     /// What goes wrong between coordinators and objects.
     pub faults: FaultPlan,
     pub settings: Settings,
-    /// `n1` and `n2`: of every role.
-    pub nodes: [Arc<Node>; 2],
+    /// `n1`, `n2` and `n3`: of every role.
+    pub nodes: [Arc<Node>; 3],
     pub peers: Arc<Peers>,
     terms: std::cell::Cell<u32>,
 }
@@ -52,9 +53,9 @@ impl Cluster {
         let world = World::simulated(7, SimulatedDisk::new(7).process());
         let meta: Arc<dyn Meta> = Arc::new(MetaServer::new(world.clock.clone()).connect());
         let objects: Arc<dyn Store> = Arc::new(MemoryStore::new(world.clock.clone()));
-        let nodes = [Node::new(&world), Node::new(&world)];
+        let nodes = [Node::new(&world), Node::new(&world), Node::new(&world)];
         let peers = Arc::new(Peers::new(&world));
-        for (node, address) in nodes.iter().zip(["n1", "n2"]) {
+        for (node, address) in nodes.iter().zip(["n1", "n2", "n3"]) {
             let served = Served {
                 data_node: Some(node.clone()),
                 query_node: Some(node.clone()),
@@ -192,6 +193,11 @@ impl Leading {
 pub fn members(nodes: &[usize]) -> Members {
     let all: Vec<Member> = nodes.iter().map(|i| Member { node: NodeId(*i as i64 + 1), address: format!("n{}", i + 1) }).collect();
     Members { data_nodes: all.clone(), query_nodes: all.clone(), index_nodes: all.clone(), proxies: all }
+}
+
+/// All of a collection, on as many nodes as its properties say.
+pub fn load(collection: CollectionId) -> LoadRequest {
+    LoadRequest { collection, partitions: None, replicas: 0 }
 }
 
 pub fn by_name(name: &str) -> CollectionRef {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::World;
@@ -34,6 +35,10 @@ struct State {
     shards: BTreeMap<ShardId, Shard>,
     calls: Vec<String>,
     failures: BTreeMap<String, usize>,
+    /// What it holds; each shard takes a byte.
+    held: BTreeMap<ShardId, HeldShard>,
+    bytes_max: u64,
+    serve_takes: Duration,
 }
 
 /// A node.
@@ -45,7 +50,7 @@ pub struct Node {
 
 impl Node {
     pub fn new(world: &World) -> Arc<Self> {
-        let state = State { next: 1, ..State::default() };
+        let state = State { next: 1, bytes_max: u64::MAX, ..State::default() };
         Arc::new(Self { world: world.clone(), state: Mutex::new(state), coordinator: Mutex::default() })
     }
 
@@ -57,6 +62,21 @@ impl Node {
     /// Has the next `times` calls of an operation (`flush`, or `flush 1000v1`) fail.
     pub fn fail(&self, operation: &str, times: usize) {
         self.state.lock().failures.insert(operation.to_owned(), times);
+    }
+
+    /// Has it take that many shards and no more.
+    pub fn set_room(&self, shards: u64) {
+        self.state.lock().bytes_max = shards;
+    }
+
+    /// How long it takes to serve a shard.
+    pub fn set_serve_takes(&self, takes: Duration) {
+        self.state.lock().serve_takes = takes;
+    }
+
+    /// The shards that it serves.
+    pub fn served(&self) -> Vec<ShardId> {
+        self.state.lock().held.values().filter(|held| held.is_serving).map(|held| held.request.shard).collect()
     }
 
     /// What was asked for so far.
@@ -176,11 +196,29 @@ impl QueryNode for Node {
     }
 
     async fn serve(&self, _: &Call, request: ServeShard) -> Result<()> {
-        self.begin("serve", &request.shard)
+        let begun = self.begin("serve", &request.shard);
+        let takes = self.state.lock().serve_takes;
+        self.world.clock.sleep(takes).await;
+        let mut state = self.state.lock();
+        let is_serving = begun.is_ok() || state.held.get(&request.shard).is_some_and(|held| held.is_serving);
+        if state.bytes_max < state.held.len() as u64 + u64::from(!state.held.contains_key(&request.shard)) {
+            return Err(Error::new(Code::MEMORY_LIMIT, "no room: memory limit exceeded"));
+        }
+        state.held.insert(request.shard, HeldShard { request, is_serving });
+        begun
     }
 
     async fn release(&self, _: &Call, shard: ShardId) -> Result<()> {
-        self.begin("release", &shard)
+        self.begin("release", &shard)?;
+        self.state.lock().held.remove(&shard);
+        Ok(())
+    }
+
+    async fn serving(&self, _: &Call) -> Result<NodeServing> {
+        self.begin("serving", &"all")?;
+        let state = self.state.lock();
+        let memory = Memory { limit_bytes: state.bytes_max, used_bytes: state.held.len() as u64 };
+        Ok(NodeServing { shards: state.held.values().cloned().collect(), memory })
     }
 }
 

@@ -163,7 +163,7 @@ pub async fn show_collections(proxy: &Proxy, context: Context, request: m::ShowC
     for collection in &collections {
         let loaded = match in_memory {
             true => proxy.roles.query.load_state(&context.call, collection.id).await?,
-            false => role::query::LoadState { wanted: None, progress: 0, failure: None },
+            false => role::query::LoadState::default(),
         };
         if !in_memory || loaded.wanted.is_some() {
             rows.push((collection, loaded.wanted.map(|_| loaded.progress)));

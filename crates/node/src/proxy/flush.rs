@@ -4,6 +4,7 @@
 //! for it all the same, so its timestamp is what they poll with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proto::common::{SegmentLevel, SegmentState};
 use proto::milvus as m;
@@ -85,7 +86,7 @@ pub async fn query_segments(
     context: Context,
     request: m::GetQuerySegmentInfoRequest,
 ) -> Result<m::GetQuerySegmentInfoResponse> {
-    let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
+    let collection = Arc::new(proxy.described(&context, &request.db_name, &request.collection_name).await?);
     let served = proxy.serving.of(&context.call, &collection).await?;
     let indexes = proxy.roles.index.indexes(&context.call, collection.id).await?;
     let names: BTreeMap<_, _> = indexes.iter().map(|index| (index.definition.id, &index.definition.name)).collect();

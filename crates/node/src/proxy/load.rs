@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto::common::LoadState as WireState;
 use proto::milvus as m;
-use role::query::{LoadState, Wanted};
+use role::query::{Leader, LoadRequest, LoadState, Wanted};
 use types::collection::Collection;
 use types::id::PartitionId;
 use types::schema::FieldKind;
@@ -16,17 +16,17 @@ use super::{Proxy, partition, status};
 /// The resource group of every query node.
 const RESOURCE_GROUP: &str = "__default_resource_group";
 
-/// What a load asks for beside the partitions.
-struct Wish<'a> {
-    replicas: i32,
-    fields: &'a [String],
+/// The number of replicas that a request names; 0 if none.
+fn replicas_asked(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
 }
 
 /// LoadCollection: records the wish; progress is polled.
 pub async fn load_collection(proxy: &Proxy, context: Context, request: m::LoadCollectionRequest) -> Result<proto::common::Status> {
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
-    check(proxy, &context, &collection, &Wish { replicas: request.replica_number, fields: &request.load_fields }).await?;
-    proxy.roles.query.load(&context.call, collection.id, None).await?;
+    check(proxy, &context, &collection, &request.load_fields).await?;
+    let wish = LoadRequest { collection: collection.id, partitions: None, replicas: replicas_asked(request.replica_number) };
+    proxy.roles.query.load(&context.call, wish).await?;
     Ok(status::success())
 }
 
@@ -35,8 +35,9 @@ pub async fn load_partitions(proxy: &Proxy, context: Context, request: m::LoadPa
     let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
     partition::refuse_with_key(&collection, "load partitions")?;
     let partitions = named(&collection, &request.partition_names)?;
-    check(proxy, &context, &collection, &Wish { replicas: request.replica_number, fields: &request.load_fields }).await?;
-    proxy.roles.query.load(&context.call, collection.id, Some(partitions)).await?;
+    check(proxy, &context, &collection, &request.load_fields).await?;
+    let wish = LoadRequest { collection: collection.id, partitions: Some(partitions), replicas: replicas_asked(request.replica_number) };
+    proxy.roles.query.load(&context.call, wish).await?;
     Ok(status::success())
 }
 
@@ -107,7 +108,7 @@ fn progress(collection: &Collection, loaded: &LoadState, partitions: &[(&str, Pa
     }
 }
 
-/// GetReplicas: there is one, of the leaders.
+/// GetReplicas: the first has the first node of each shard, the next the next one.
 pub async fn replicas(proxy: &Proxy, context: Context, request: m::GetReplicasRequest) -> Result<m::GetReplicasResponse> {
     let collection = if request.collection_name.is_empty() {
         let which = role::root::CollectionRef::Id(request.collection_id.into());
@@ -117,28 +118,43 @@ pub async fn replicas(proxy: &Proxy, context: Context, request: m::GetReplicasRe
     };
     let leaders = proxy.roles.query.leaders(&context.call, collection.id).await?;
     let loaded = proxy.roles.query.load_state(&context.call, collection.id).await?;
-    let mut shard_replicas = Vec::with_capacity(leaders.len());
-    for leader in &leaders {
-        let channel = collection.channels.get(usize::from(leader.shard.index));
-        shard_replicas.push(m::ShardReplica {
-            leader_id: leader.node.0,
-            leader_addr: leader.address.clone(),
-            dm_channel_name: channel.map(|channel| leader.shard.virtual_channel(channel)).unwrap_or_default(),
-            node_ids: if request.with_shard_nodes { vec![leader.node.0] } else { Vec::new() },
-        });
-    }
     let wanted = loaded.wanted.unwrap_or(Wanted::Collection);
-    let partitions = collection.partitions.iter().map(|partition| partition.id);
-    let replica = m::ReplicaInfo {
-        replica_id: collection.id.0,
+    let partitions = collection.partitions.iter().map(|partition| partition.id).filter(|partition| wants(&wanted, *partition));
+    let partition_ids: Vec<i64> = partitions.map(|partition| partition.0).collect();
+    let replica = |(number, leaders): (usize, Vec<&Leader>)| m::ReplicaInfo {
+        // Nothing is asked by it; it tells one from the other.
+        replica_id: collection.id.0 + number as i64,
         collection_id: collection.id.0,
-        partition_ids: partitions.filter(|partition| wants(&wanted, *partition)).map(|partition| partition.0).collect(),
-        shard_replicas,
+        partition_ids: partition_ids.clone(),
         node_ids: leaders.iter().map(|leader| leader.node.0).collect::<BTreeSet<_>>().into_iter().collect(),
+        shard_replicas: leaders.into_iter().map(|leader| shard_replica(&collection, leader, request.with_shard_nodes)).collect(),
         resource_group_name: RESOURCE_GROUP.to_owned(),
         num_outbound_node: BTreeMap::new(),
     };
-    Ok(m::GetReplicasResponse { status: Some(status::success()), replicas: vec![replica] })
+    let replicas = by_replica(&leaders, loaded.replicas.max(1) as usize).into_iter().enumerate().map(replica).collect();
+    Ok(m::GetReplicasResponse { status: Some(status::success()), replicas })
+}
+
+/// The leaders of each replica: one of each shard, as far as there are so many. While a shard moves it has one more, which is in none.
+fn by_replica(leaders: &[Leader], count: usize) -> Vec<Vec<&Leader>> {
+    let mut replicas: Vec<Vec<&Leader>> = vec![Vec::new(); count];
+    for leader in leaders {
+        let lacks = |replica: &&mut Vec<&Leader>| replica.iter().all(|other| other.shard != leader.shard);
+        if let Some(replica) = replicas.iter_mut().find(lacks) {
+            replica.push(leader);
+        }
+    }
+    replicas
+}
+
+fn shard_replica(collection: &Collection, leader: &Leader, with_nodes: bool) -> m::ShardReplica {
+    let channel = collection.channels.get(usize::from(leader.shard.index));
+    m::ShardReplica {
+        leader_id: leader.node.0,
+        leader_addr: leader.address.clone(),
+        dm_channel_name: channel.map(|channel| leader.shard.virtual_channel(channel)).unwrap_or_default(),
+        node_ids: if with_nodes { vec![leader.node.0] } else { Vec::new() },
+    }
 }
 
 /// Whether a partition is wanted.
@@ -161,12 +177,8 @@ fn of_progress<'a>(collection: &Collection, names: &'a [String]) -> Result<Vec<(
 }
 
 /// What must hold before a collection is loaded.
-async fn check(proxy: &Proxy, context: &Context, collection: &Collection, wish: &Wish<'_>) -> Result<()> {
-    if wish.replicas > 1 {
-        let what = format!("when load {} replica count", wish.replicas);
-        return Err(Error::about(Code::RESOURCE_INSUFFICIENT, &[]).context(what));
-    }
-    check_fields(collection, wish.fields)?;
+async fn check(proxy: &Proxy, context: &Context, collection: &Collection, fields: &[String]) -> Result<()> {
+    check_fields(collection, fields)?;
     let indexes = proxy.roles.index.indexes(&context.call, collection.id).await?;
     if indexes.is_empty() {
         return Err(Error::about(Code::INDEX_NOT_FOUND, &[("collection", &collection.name)]));

@@ -32,6 +32,7 @@ pub mod params;
 pub mod partition;
 pub mod query;
 pub mod read;
+pub mod replicas;
 pub mod results;
 pub mod route;
 pub mod schema;
@@ -64,6 +65,7 @@ pub use context::Figures;
 use filter::Plans;
 use ids::Ids;
 use limits::Limits;
+use replicas::Replicas;
 use serving::Serving;
 use stream::{Partners, Streams};
 
@@ -189,7 +191,8 @@ pub struct Proxy {
     config: Current<Config>,
     pub(crate) observe: Arc<dyn Observe>,
     pub(crate) cache: Cache,
-    pub(crate) serving: Serving,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) replicas: Replicas,
     pub(crate) plans: Plans,
     pub(crate) ids: Ids,
     pub(crate) streams: Streams,
@@ -225,7 +228,8 @@ impl Proxy {
         };
         Ok(Arc::new(Self {
             cache: Cache::new(world.clone(), roles.root.clone()),
-            serving: Serving::new(roles.query.clone()),
+            serving: Serving::new(&world, roles.query.clone()),
+            replicas: Replicas::new(&world),
             plans: Plans::default(),
             ids: Ids::new(roles.root.clone()),
             streams: Streams::new(partners, writer),

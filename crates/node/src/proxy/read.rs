@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use role::query::{Leader, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope};
 use types::collection::{Collection, Consistency};
-use types::id::{FieldId, PartitionId, ShardId};
+use types::id::{FieldId, NodeId, PartitionId, ShardId};
 use types::time::Timestamp;
 use types::value::{KeyRef, Value};
 use types::{Code, Error, Result};
@@ -93,7 +93,8 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Asks every shard, again where nodes have moved, and gives their answers in order of the shards.
+    /// Asks every shard at one of its nodes, at another one where that fails, again where nodes have moved; gives the answers in order of the
+    /// shards.
     ///
     /// # Errors
     /// 101 and 201 where it isn't loaded; a node's error with the node's number.
@@ -102,31 +103,55 @@ impl Reading<'_> {
         F: Future<Output = Result<T>>,
     {
         let began = self.proxy.world.clock.now();
-        let mut wait = RETRY_FIRST;
         let partitions = self.pruned_partitions();
+        let served = self.served(partitions.as_deref()).await?;
+        let asked = self.collection.shards().map(|(shard, _)| self.ask_shard((shard, &partitions), served.clone(), &ask));
+        let answers = try_join_all(asked).await?;
+        self.context.note(|figures| figures.shards += self.proxy.world.clock.now() - began);
+        Ok(answers)
+    }
+
+    async fn ask_shard<T, F>(
+        &self,
+        (shard, partitions): (ShardId, &Option<Vec<PartitionId>>),
+        mut served: Arc<Served>,
+        ask: &impl Fn(Arc<dyn QueryNode>, Scope) -> F,
+    ) -> Result<(ShardId, T)>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let (serving, replicas) = (&self.proxy.serving, &self.proxy.replicas);
+        let mut wait = RETRY_FIRST;
+        // Nodes that failed since they were last looked for.
+        let mut failed: Vec<NodeId> = Vec::new();
         for attempt in 1.. {
-            let served = self.served(partitions.as_deref()).await?;
-            let asked = self.collection.shards().map(|(shard, _)| {
-                let leader = self.leader(&served, shard);
-                let answer = self.proxy.peers.query_node(leader).map(|node| ask(node, self.scope(shard, partitions.clone())));
-                async move {
-                    let answer = async { answer?.await }.await;
-                    answer.map(|answer| (shard, answer)).map_err(|error| (leader.node, error))
-                }
-            });
-            let (node, error) = match try_join_all(asked).await {
-                Ok(answers) => {
-                    self.context.note(|figures| figures.shards += self.proxy.world.clock.now() - began);
-                    return Ok(answers);
-                }
-                Err(failed) => failed,
+            let there: Vec<&Leader> =
+                served.leaders.iter().filter(|leader| leader.shard == shard && !failed.contains(&leader.node)).collect();
+            let (leader, asking) = replicas.choose(&there).ok_or_else(|| Error::internal("a shard without a leader is asked"))?;
+            let answer = async { ask(self.proxy.peers.query_node(leader)?, self.scope(shard, partitions.clone())).await }.await;
+            drop(asking);
+            let error = match answer {
+                Ok(answer) => return Ok((shard, answer)),
+                Err(error) => error,
             };
-            if attempt == ATTEMPTS_MAX || !has_moved(error.code()) {
-                return Err(self.failure(node.0, error));
+            if is_away(error.code()) {
+                replicas.avoid(leader.node);
             }
-            self.proxy.serving.forget(self.collection.id);
+            let others = there.len() > 1;
+            if attempt == ATTEMPTS_MAX || !(has_moved(error.code()) || others && may_be_the_nodes(error.code())) {
+                return Err(self.failure(leader.node.0, error));
+            }
+            tracing::debug!(%shard, node = %leader.node, %error, others, "a read is tried again");
+            if others {
+                failed.push(leader.node);
+                serving.doubt(self.collection.id);
+                continue;
+            }
+            serving.forget(self.collection.id);
             self.proxy.world.clock.sleep(wait).await;
             wait = (wait * 2).min(RETRY_LAST);
+            failed.clear();
+            served = self.served(partitions.as_deref()).await?;
         }
         Err(Error::internal("attempts are bounded"))
     }
@@ -182,16 +207,6 @@ impl Reading<'_> {
         }
     }
 
-    /// One of the shard's leaders, at random where there are several.
-    fn leader<'s>(&self, served: &'s Served, shard: ShardId) -> &'s Leader {
-        let leaders: Vec<&Leader> = served.leaders.iter().filter(|leader| leader.shard == shard).collect();
-        match leaders.len() {
-            1 => leaders[0],
-            // `Serving` gives at least one leader of each shard.
-            several => leaders[self.proxy.world.random.below(several as u64) as usize],
-        }
-    }
-
     fn scope(&self, shard: ShardId, partitions: Option<Vec<PartitionId>>) -> Scope {
         Scope {
             shard,
@@ -237,7 +252,19 @@ fn has_moved(code: Code) -> bool {
             | Code::SERVICE_UNAVAILABLE
             | Code::COLLECTION_NOT_LOADED
             | Code::PARTITION_NOT_LOADED
+            // This caller hasn't gone: the node has.
+            | Code::CANCELED
     )
+}
+
+/// Whether the node didn't answer at all.
+fn is_away(code: Code) -> bool {
+    matches!(code, Code::SERVICE_UNAVAILABLE | Code::CANCELED | Code::NODE_NOT_FOUND)
+}
+
+/// Whether the failure may be the node's own: another one that serves the same has files and memory of its own.
+fn may_be_the_nodes(code: Code) -> bool {
+    !code.input() && code != Code::TIMEOUT
 }
 
 /// An iteration must not go on with another collection under the same name.

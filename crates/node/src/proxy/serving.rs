@@ -1,11 +1,16 @@
 //! Who serves a collection, as querycoord last said; kept until a node refuses or the collection is released.
+//!
+//! What is older than a moment is asked for again beside the request that uses it: nodes that came since are to be asked too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base::World;
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use role::Call;
 use role::query::{Leader, QueryCoord, Wanted};
+use tokio::time::Instant;
 use types::collection::Collection;
 use types::id::{CollectionId, PartitionId};
 use types::{Code, Error, Result};
@@ -14,6 +19,10 @@ use super::load;
 
 /// Collections kept; when there are more, all are dropped.
 const ENTRIES_MAX: usize = 16_384;
+/// What is older is asked for again.
+const AGE_MAX: Duration = Duration::from_secs(3);
+/// How long that may take.
+const RENEWAL_MAX: Duration = Duration::from_secs(5);
 
 /// What is served of a collection and by whom.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,6 +35,7 @@ pub struct Served {
 
 /// The answers of querycoord.
 pub struct Serving {
+    world: World,
     query: Arc<dyn QueryCoord>,
     inner: Mutex<Inner>,
 }
@@ -34,36 +44,75 @@ pub struct Serving {
 struct Inner {
     /// Rises whenever something is forgotten: what was asked before isn't kept.
     generation: u64,
-    known: HashMap<CollectionId, Arc<Served>>,
+    known: HashMap<CollectionId, Known>,
+}
+
+struct Known {
+    served: Arc<Served>,
+    /// When it is asked for again.
+    renew_at: Instant,
 }
 
 impl Serving {
     /// Nothing known yet.
-    pub fn new(query: Arc<dyn QueryCoord>) -> Self {
-        Self { query, inner: Mutex::default() }
+    pub fn new(world: &World, query: Arc<dyn QueryCoord>) -> Arc<Self> {
+        Arc::new(Self { world: world.clone(), query, inner: Mutex::default() })
     }
 
     /// Who serves a collection.
     ///
     /// # Errors
     /// 101 if it isn't loaded, 103 while some shard has no leader.
-    pub async fn of(&self, call: &Call, collection: &Collection) -> Result<Arc<Served>> {
+    pub async fn of(self: &Arc<Self>, call: &Call, collection: &Arc<Collection>) -> Result<Arc<Served>> {
+        let now = self.world.clock.now();
         let generation = {
-            let inner = self.inner.lock();
-            if let Some(known) = inner.known.get(&collection.id) {
-                return Ok(known.clone());
+            let mut inner = self.inner.lock();
+            let generation = inner.generation;
+            if let Some(known) = inner.known.get_mut(&collection.id) {
+                if known.renew_at <= now {
+                    known.renew_at = now + AGE_MAX;
+                    self.renew(collection.clone(), generation);
+                }
+                return Ok(known.served.clone());
             }
-            inner.generation
+            generation
         };
         let served = Arc::new(self.ask(call, collection).await?);
+        self.keep(collection.id, served.clone(), generation);
+        Ok(served)
+    }
+
+    fn keep(&self, collection: CollectionId, served: Arc<Served>, generation: u64) {
+        let renew_at = self.world.clock.now() + AGE_MAX;
         let mut inner = self.inner.lock();
         if inner.generation == generation {
             if inner.known.len() >= ENTRIES_MAX {
                 inner.known.clear();
             }
-            inner.known.insert(collection.id, served.clone());
+            inner.known.insert(collection, Known { served, renew_at });
         }
-        Ok(served)
+    }
+
+    /// Asks again beside whoever uses what is known; that stays where nobody answers.
+    fn renew(self: &Arc<Self>, collection: Arc<Collection>, generation: u64) {
+        let own = self.clone();
+        let renewal = async move {
+            let call = Call::within(&own.world, RENEWAL_MAX, "who serves");
+            match own.ask(&call, &collection).await {
+                Ok(served) => own.keep(collection.id, Arc::new(served), generation),
+                Err(error) if error.code() == Code::COLLECTION_NOT_LOADED => own.forget(collection.id),
+                Err(error) => tracing::debug!(collection = %collection.id, %error, "who serves a collection isn't known anew"),
+            }
+        };
+        self.world.tasks.spawn(renewal).detach();
+    }
+
+    /// Has what is known of a collection asked for again by whoever uses it next.
+    pub fn doubt(&self, collection: CollectionId) {
+        let now = self.world.clock.now();
+        if let Some(known) = self.inner.lock().known.get_mut(&collection) {
+            known.renew_at = now;
+        }
     }
 
     async fn ask(&self, call: &Call, collection: &Collection) -> Result<Served> {

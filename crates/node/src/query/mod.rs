@@ -14,11 +14,13 @@ use base::World;
 use base::cpu::CpuPool;
 use expr::Plan;
 use index::params::{IndexKind, Purpose, SearchParams, check_search};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use role::Call;
 use role::data::{DataCoord, DataNode};
 use role::peers::Peers;
-use role::query::{Hit, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, SearchRequest, SearchResponse, ServeShard};
+use role::query::{
+    HeldShard, Hit, NodeServing, QueryNode, QueryRequest, QueryResponse, ReadAt, Scope, SearchRequest, SearchResponse, ServeShard,
+};
 use segment::{Place, Version, query, search};
 use types::batch::Batch;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
@@ -62,6 +64,8 @@ pub struct QueryNodeRole {
     routes: Routes,
     ends: Ends,
     served: RwLock<BTreeMap<ShardId, Arc<ServeShard>>>,
+    /// Asked for and not served yet: a call that was given up may have left a part.
+    begun: Mutex<BTreeMap<ShardId, ServeShard>>,
     figures: Figures,
 }
 
@@ -78,7 +82,7 @@ impl QueryNodeRole {
     pub fn new(parts: Parts) -> Self {
         let figures = Figures::new(&parts.world.metrics);
         let routes = Routes::new(&parts.world, parts.coordinator.clone(), parts.peers.clone());
-        Self { parts, routes, ends: Ends::default(), served: RwLock::default(), figures }
+        Self { parts, routes, ends: Ends::default(), served: RwLock::default(), begun: Mutex::default(), figures }
     }
 
     /// The collections of which shards are served here.
@@ -239,33 +243,63 @@ impl QueryNode for QueryNodeRole {
 
     async fn serve(&self, call: &Call, request: ServeShard) -> Result<()> {
         let shard = request.shard;
-        let channel = self.parts.followers.channel_with(call, &request.channel, shard).await?;
-        self.parts.refresher.set_served(shard, true);
-        let refreshed = self.parts.refresher.refresh(call, &channel, shard).await;
-        if let Err(error) = refreshed {
-            if !self.served.read().contains_key(&shard) {
-                self.parts.refresher.set_served(shard, false);
-            }
-            return Err(error);
+        if !self.served.read().contains_key(&shard) {
+            self.begun.lock().insert(shard, request.clone());
         }
-        self.served.write().insert(shard, Arc::new(request));
+        match self.open(call, &request).await {
+            Ok(()) => drop(self.served.write().insert(shard, Arc::new(request))),
+            // What was served before is served on.
+            Err(error) if self.served.read().contains_key(&shard) => return Err(error),
+            Err(error) => {
+                self.let_go(shard, &request.channel);
+                self.begun.lock().remove(&shard);
+                return Err(error);
+            }
+        }
+        self.begun.lock().remove(&shard);
         Ok(())
     }
 
     async fn release(&self, call: &Call, shard: ShardId) -> Result<()> {
-        let served = self.served.write().remove(&shard);
-        self.parts.refresher.set_served(shard, false);
-        let Some(served) = served else { return Ok(()) };
-        let Ok(channel) = self.channel(&served.channel) else { return Ok(()) };
-        if channel.source() == Source::Tailer {
-            self.parts.followers.leave(&channel, shard);
-            return Ok(());
-        }
+        let served = self.served.write().remove(&shard).map(|served| served.channel.clone());
+        let begun = self.begun.lock().remove(&shard).map(|begun| begun.channel);
+        let Some(channel) = served.or(begun) else { return Ok(()) };
+        let Some(channel) = self.let_go(shard, &channel) else { return Ok(()) };
         match self.parts.refresher.refresh(call, &channel, shard).await {
             // A collection that was dropped has nothing to let go of.
             Err(error) if error.code() == Code::COLLECTION_NOT_FOUND => Ok(()),
             result => result,
         }
+    }
+
+    async fn serving(&self, _: &Call) -> Result<NodeServing> {
+        let begun = self.begun.lock().clone();
+        let mut shards: BTreeMap<ShardId, HeldShard> =
+            begun.into_iter().map(|(shard, request)| (shard, HeldShard { request, is_serving: false })).collect();
+        for (shard, request) in &*self.served.read() {
+            shards.insert(*shard, HeldShard { request: (**request).clone(), is_serving: true });
+        }
+        Ok(NodeServing { shards: shards.into_values().collect(), memory: self.parts.refresher.memory() })
+    }
+}
+
+impl QueryNodeRole {
+    /// Opens what a shard has now; it answers reads from then on.
+    async fn open(&self, call: &Call, request: &ServeShard) -> Result<()> {
+        let channel = self.parts.followers.channel_with(call, &request.channel, request.shard).await?;
+        self.parts.refresher.set_served(request.shard, true);
+        self.parts.refresher.refresh(call, &channel, request.shard).await
+    }
+
+    /// Its segments are to be open here no longer. The channel, where this process writes it, and so has the shard on.
+    fn let_go(&self, shard: ShardId, channel: &ChannelName) -> Option<Arc<Channel>> {
+        self.parts.refresher.set_served(shard, false);
+        let channel = self.channel(channel).ok()?;
+        if channel.source() == Source::Tailer {
+            self.parts.followers.leave(&channel, shard);
+            return None;
+        }
+        Some(channel)
     }
 }
 

@@ -1,3 +1,4 @@
 //! The node crate from outside.
 
 mod proxy;
+mod serving;

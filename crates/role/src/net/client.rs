@@ -27,7 +27,10 @@ use crate::data::{
 };
 use crate::index::{BuildTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
 use crate::proxy::Proxy;
-use crate::query::{Leader, LoadState, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse, ServeShard};
+use crate::query::{
+    Leader, LoadRequest, LoadState, NodeServing, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse,
+    ServeShard,
+};
 use crate::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 
 /// Connections to one peer: one carries some 30,000 calls a second, so a few are used in turn.
@@ -255,8 +258,8 @@ impl DataNode for Peer {
 
 #[async_trait]
 impl QueryCoord for Peer {
-    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        plain(remote!(self, call, query_coord_client::QueryCoordClient.load(Json((collection, partitions)))))
+    async fn load(&self, call: &Call, request: LoadRequest) -> Result<()> {
+        plain(remote!(self, call, query_coord_client::QueryCoordClient.load(Json(request))))
     }
 
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
@@ -288,6 +291,10 @@ impl QueryNode for Peer {
 
     async fn release(&self, call: &Call, shard: ShardId) -> Result<()> {
         plain(remote!(self, call, query_node_client::QueryNodeClient.release(Json(shard))))
+    }
+
+    async fn serving(&self, call: &Call) -> Result<NodeServing> {
+        plain(remote!(self, call, query_node_client::QueryNodeClient.serving(Json(()))))
     }
 }
 

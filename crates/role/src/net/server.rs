@@ -22,7 +22,7 @@ use crate::Call;
 use crate::data::{CheckpointPointer, DataCoord, DataNode, ManifestEdit};
 use crate::index::{BuildTask, CreateIndex, IndexCoord, IndexNode};
 use crate::proxy::Proxy;
-use crate::query::{QueryCoord, QueryNode, QueryRequest, SearchRequest, ServeShard};
+use crate::query::{LoadRequest, QueryCoord, QueryNode, QueryRequest, SearchRequest, ServeShard};
 use crate::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 
 /// The roles that a process serves to others.
@@ -293,10 +293,7 @@ impl wire_proto::data_node_server::DataNode for Adapter<dyn DataNode> {
 #[tonic::async_trait]
 impl wire_proto::query_coord_server::QueryCoord for Adapter<dyn QueryCoord> {
     async fn load(&self, request: Request<CallRequest>) -> Answer {
-        self.answer(request, |role, call, Json((collection, partitions)): Json<(CollectionId, Option<Vec<PartitionId>>)>| async move {
-            role.load(&call, collection, partitions).await.map(Json)
-        })
-        .await
+        self.answer(request, |role, call, Json(wish): Json<LoadRequest>| async move { role.load(&call, wish).await.map(Json) }).await
     }
 
     async fn release(&self, request: Request<CallRequest>) -> Answer {
@@ -338,6 +335,10 @@ impl wire_proto::query_node_server::QueryNode for Adapter<dyn QueryNode> {
 
     async fn release(&self, request: Request<CallRequest>) -> Answer {
         self.answer(request, |role, call, Json(shard): Json<ShardId>| async move { role.release(&call, shard).await.map(Json) }).await
+    }
+
+    async fn serving(&self, request: Request<CallRequest>) -> Answer {
+        self.answer(request, |role, call, Json(()): Json<()>| async move { role.serving(&call).await.map(Json) }).await
     }
 }
 

@@ -115,8 +115,26 @@ impl Client {
     }
 
     pub fn load(&mut self, name: &str) {
-        let request = m::LoadCollectionRequest { collection_name: name.to_owned(), ..m::LoadCollectionRequest::default() };
+        self.load_on(name, 0);
+    }
+
+    /// Loads with a number of replicas; 0 names none.
+    pub fn load_on(&mut self, name: &str, replica_number: i32) {
+        let request = m::LoadCollectionRequest { collection_name: name.to_owned(), replica_number, ..m::LoadCollectionRequest::default() };
         ok(Some(ask!(self.load_collection(request))));
+    }
+
+    /// The query nodes of a collection with one shard.
+    pub fn nodes(&mut self, name: &str) -> Vec<i64> {
+        let described = ask!(self.describe_collection(m::DescribeCollectionRequest {
+            collection_name: name.to_owned(),
+            ..m::DescribeCollectionRequest::default()
+        }));
+        ok(described.status);
+        let request = m::GetReplicasRequest { collection_id: described.collection_id, ..m::GetReplicasRequest::default() };
+        let answer = ask!(self.get_replicas(request));
+        ok(answer.status);
+        answer.replicas.into_iter().flat_map(|replica| replica.node_ids).collect()
     }
 
     pub fn drop_collection(&mut self, name: &str) {

@@ -1,7 +1,10 @@
 //! The roles as processes of their own, on real etcd, Kafka and S3: they start in any order, find each other, do a small job, and go on when one
-//! of each kind is killed.
+//! of each kind is killed. With two replicas no search fails meanwhile.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::binary::{Binary, Start, get, nobody};
@@ -133,6 +136,88 @@ fn roles_in_separate_processes_do_the_job_and_survive_kills() {
     client.drop_collection("b");
     assert!(!client.collections().contains(&"b".to_owned()));
     for binary in [proxy, standby, data2, again] {
+        binary.stop();
+    }
+}
+
+/// Somebody who searches on and on; the first failure panics.
+struct Searcher {
+    done: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Searcher {
+    fn start(address: String, names: &'static [&'static str]) -> Self {
+        let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, stopped) = (done.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(&address);
+            while !stopped.load(Ordering::Relaxed) {
+                for name in names {
+                    assert_eq!(client.search(name, &[7], 1), [7], "{name}");
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        Self { done, stop, thread }
+    }
+
+    /// Until so many more searches were answered.
+    fn answers(&self, what: &str, count: u64) {
+        let before = self.done.load(Ordering::Relaxed);
+        until(what, || {
+            assert!(!self.thread.is_finished(), "a search failed");
+            (self.done.load(Ordering::Relaxed) >= before + count).then_some(())
+        });
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("no search failed");
+    }
+}
+
+#[test]
+fn replicas_answer_for_each_other_and_shards_move_to_a_node_that_joins() {
+    const NAMES: &[&str] = &["a", "b", "c"];
+    let Some(settings) = external() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let cluster = Cluster { directory: directory.path(), settings };
+    let mut proxy = cluster.start("proxy", &["proxy"]);
+    let mut others = [("coord", "mixcoord"), ("data", "datanode"), ("query1", "querynode"), ("query2", "querynode")]
+        .map(|(name, role)| cluster.start(name, &[role]));
+    others.iter_mut().for_each(healthy);
+    healthy(&mut proxy);
+    let [coord, data, query1, query2] = others;
+    let mut client = Client::connect(&proxy.clients());
+    for name in NAMES {
+        client.create(name);
+        client.index(name);
+        client.load_on(name, 2);
+        client.insert(name, 0..50);
+        client.flush(name);
+    }
+    // Where every collection's shard is served: on two different nodes, on so many all together.
+    let mut on_two_of = |nodes: usize| {
+        let found: Vec<Vec<i64>> = NAMES.iter().map(|name| client.nodes(name)).collect();
+        let all: BTreeSet<i64> = found.iter().flatten().copied().collect();
+        let different = found.iter().all(|nodes| nodes.len() == 2 && nodes[0] != nodes[1]);
+        (different && all.len() == nodes).then_some(())
+    };
+    until("two replicas", || on_two_of(2));
+    let searcher = Searcher::start(proxy.clients(), NAMES);
+    searcher.answers("searches", 30);
+    let mut query3 = cluster.start("query3", &["querynode"]);
+    healthy(&mut query3);
+    until("shards on the third node", || on_two_of(3));
+    searcher.answers("searches after the move", 30);
+    drop(query1);
+    searcher.answers("searches after a query node's death", 60);
+    until("two replicas again", || on_two_of(2));
+    searcher.answers("searches at the end", 30);
+    searcher.end();
+    for binary in [proxy, coord, data, query2, query3] {
         binary.stop();
     }
 }

@@ -16,7 +16,7 @@ use meta::memory::MemoryStore as MetaServer;
 use meta::sequence::next_node;
 use role::Call;
 use role::data::{DataCoord, DataNode, Outcome, WriteAnswer, WriteRequest};
-use role::query::{QueryCoord, QueryNode, QueryRequest, ReadAt, Scope};
+use role::query::{LoadRequest, QueryCoord, QueryNode, QueryRequest, ReadAt, Scope};
 use role::root::{CollectionRef, CreateCollection, RootCoord};
 use server::roles::RoleSet;
 use server::storage::Storage;
@@ -137,7 +137,11 @@ impl Process {
         self.coordinators.root.create_collection(&self.call(), request).await.expect("a plain definition");
         let which = CollectionRef::Name { database: "default".into(), name: name.into() };
         let collection = self.coordinators.root.collection(&self.call(), &which).await.expect("it was just made");
-        self.coordinators.query.load(&self.call(), collection.id, None).await.expect("it can be loaded");
+        self.coordinators
+            .query
+            .load(&self.call(), LoadRequest { collection: collection.id, partitions: None, replicas: 1 })
+            .await
+            .expect("it can be loaded");
         collection
     }
 

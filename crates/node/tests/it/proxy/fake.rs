@@ -69,6 +69,12 @@ pub struct State {
     /// Every (writer, sequence) that was stamped, in order of channel.
     pub stamped: BTreeMap<ChannelName, Vec<(WriterId, u64)>>,
     pub reads: Vec<Scope>,
+    /// Query nodes beside node 3; each serves all.
+    pub more_nodes: Vec<i64>,
+    /// Those that fail at every read, and how.
+    pub failing: BTreeMap<i64, Code>,
+    /// Which node each read came to.
+    pub asked: Vec<i64>,
     /// Failures of nodes' reads, first one first.
     pub read_faults: VecDeque<Code>,
     answers: BTreeMap<(ChannelName, WriterId, u64), Outcome>,
@@ -91,8 +97,8 @@ impl Peers for Near {
         Ok(Arc::new(Node(self.0.clone())))
     }
 
-    fn query_node(&self, _: &Leader) -> Result<Arc<dyn QueryNode>> {
-        Ok(Arc::new(Node(self.0.clone())))
+    fn query_node(&self, leader: &Leader) -> Result<Arc<dyn QueryNode>> {
+        Ok(Arc::new(Reader { fake: self.0.clone(), node: leader.node.0 }))
     }
 }
 
@@ -264,11 +270,21 @@ impl DataNode for Node {
     }
 }
 
-impl Node {
+/// A query node.
+struct Reader {
+    fake: Arc<Fake>,
+    node: i64,
+}
+
+impl Reader {
     /// Rows that a scope keeps, and when they were read.
     fn kept(&self, scope: &Scope) -> Result<(Vec<Row>, Timestamp)> {
-        let mut state = self.0.state.lock();
+        let mut state = self.fake.state.lock();
         state.reads.push(scope.clone());
+        state.asked.push(self.node);
+        if let Some(code) = state.failing.get(&self.node) {
+            return Err(Error::about(*code, &[("node", &self.node)]));
+        }
         if let Some(code) = state.read_faults.pop_front() {
             return Err(Error::about(code, &[("shard", &scope.shard)]));
         }
@@ -296,7 +312,7 @@ fn batch_of(rows: &[Row], output: &[FieldId]) -> Batch {
 }
 
 #[async_trait]
-impl QueryNode for Node {
+impl QueryNode for Reader {
     async fn search(&self, _: &Call, request: SearchRequest) -> Result<SearchResponse> {
         let (rows, at) = self.kept(&request.scope)?;
         let mut hits = Vec::new();
@@ -334,6 +350,10 @@ impl QueryNode for Node {
     }
 
     async fn release(&self, _: &Call, _: ShardId) -> Result<()> {
+        unused()
+    }
+
+    async fn serving(&self, _: &Call) -> Result<NodeServing> {
         unused()
     }
 }
@@ -485,9 +505,12 @@ impl DataCoord for Fake {
 
 #[async_trait]
 impl QueryCoord for Fake {
-    async fn load(&self, _: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        let wanted = partitions.map_or(Wanted::Collection, Wanted::Partitions);
-        self.state.lock().loaded.insert(collection, wanted);
+    async fn load(&self, _: &Call, request: LoadRequest) -> Result<()> {
+        let wanted = request.partitions.map_or(Wanted::Collection, Wanted::Partitions);
+        if request.replicas > 1 + self.state.lock().more_nodes.len() as u32 {
+            return Err(Error::about(Code::RESOURCE_INSUFFICIENT, &[]).context(format!("when load {} replica count", request.replicas)));
+        }
+        self.state.lock().loaded.insert(request.collection, wanted);
         Ok(())
     }
 
@@ -498,7 +521,8 @@ impl QueryCoord for Fake {
 
     async fn load_state(&self, _: &Call, collection: CollectionId) -> Result<LoadState> {
         let wanted = self.state.lock().loaded.get(&collection).cloned();
-        Ok(LoadState { progress: if wanted.is_some() { 100 } else { 0 }, wanted, failure: None })
+        let (progress, replicas) = if wanted.is_some() { (100, 1 + self.state.lock().more_nodes.len() as u32) } else { (0, 0) };
+        Ok(LoadState { progress, wanted, replicas, failure: None })
     }
 
     async fn leaders(&self, _: &Call, collection: CollectionId) -> Result<Vec<Leader>> {
@@ -507,8 +531,11 @@ impl QueryCoord for Fake {
             return Err(Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &collection)]));
         }
         let found = state.collections.values().find(|known| known.id == collection).expect("tests load what is there");
-        let leader = |(shard, _): (ShardId, &ChannelName)| Leader { shard, node: NodeId(3), address: String::new() };
-        Ok(found.shards().map(leader).collect())
+        let leaders = found.shards().flat_map(|(shard, _)| {
+            let nodes = std::iter::once(&3).chain(&state.more_nodes);
+            nodes.map(move |node| Leader { shard, node: NodeId(*node), address: node.to_string() })
+        });
+        Ok(leaders.collect())
     }
 }
 

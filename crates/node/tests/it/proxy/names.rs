@@ -112,7 +112,7 @@ async fn rows_find_the_partition_of_their_key_and_filters_prune() {
     assert_eq!(rows[1].partition, rows[5].partition);
     let call = role::Call { deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(5), request: "".into() };
     let query: &dyn role::query::QueryCoord = &*client.fake;
-    query.load(&call, client.id(), None).await.expect("the fake loads");
+    query.load(&call, role::query::LoadRequest { collection: client.id(), partitions: None, replicas: 0 }).await.expect("the fake loads");
     let found = client.query(r#"name == "a""#, &[], &[]).await;
     assert_eq!(numbers(&found.fields_data[0]), [1, 5]);
     let read = client.fake.state.lock().reads.last().expect("a read").partitions.clone();
@@ -152,6 +152,9 @@ async fn indexes_and_loading() {
     assert_eq!((index.index_name.as_str(), index.field_name.as_str(), index.state), ("v", "v", IndexState::Finished as i32));
     let params = [pair("index_type", "HNSW"), pair("metric_type", "L2"), pair("params", r#"{"M": 8, "efConstruction": 64}"#)];
     assert_eq!(index.params, params);
+    let replicas = m::LoadCollectionRequest { collection_name: COLLECTION.into(), replica_number: 3, ..Default::default() };
+    let status = client.proxy.load_collection(Request::new(replicas)).await.expect("ok").into_inner();
+    assert_eq!((status.code, status.reason.as_str()), (12, "when load 3 replica count: service resource insufficient"));
     ok(Some(&client.load().await));
     let progress = m::GetLoadingProgressRequest { collection_name: COLLECTION.into(), ..Default::default() };
     assert_eq!(client.proxy.get_loading_progress(Request::new(progress.clone())).await.expect("ok").into_inner().progress, 100);
@@ -163,9 +166,6 @@ async fn indexes_and_loading() {
     ok(Some(&client.proxy.drop_index(Request::new(drop)).await.expect("ok").into_inner()));
     let gone = client.proxy.get_loading_progress(Request::new(progress)).await.expect("ok").into_inner();
     assert_eq!(outcome(gone.status.as_ref()), (101, 1, "collection not loaded[collection=c]".into()));
-    let replicas = m::LoadCollectionRequest { collection_name: COLLECTION.into(), replica_number: 3, ..Default::default() };
-    let status = client.proxy.load_collection(Request::new(replicas)).await.expect("ok").into_inner();
-    assert_eq!((status.code, status.reason.as_str()), (12, "when load 3 replica count: service resource insufficient"));
 }
 
 #[tokio::test(start_paused = true)]

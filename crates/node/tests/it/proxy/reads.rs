@@ -2,6 +2,7 @@
 
 use proto::common::Status;
 use proto::milvus as m;
+use proto::milvus::milvus_service_server::MilvusService;
 use proto::schema::i_ds::IdField;
 use proto::schema::{DataType, FieldData, IDs, LongArray, SearchResultData};
 use role::query::ReadAt;
@@ -172,4 +173,72 @@ async fn freshness_reaches_the_nodes() {
     let iterate = |request: &mut m::SearchRequest| (request.guarantee_timestamp, request.use_default_consistency) = (77 << 18, true);
     ok(client.search(&[[0.0, 0.0]], &params, iterate).await.status.as_ref());
     assert_eq!(at(&client), ReadAt::Snapshot(Timestamp(77 << 18)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_go_to_all_replicas_and_past_those_that_fail() {
+    let client = filled().await;
+    client.fake.state.lock().more_nodes = vec![4];
+    client.proxy.forget_definitions();
+    let ask = async || {
+        client.fake.state.lock().asked.clear();
+        ok(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref());
+        client.fake.state.lock().asked.clone()
+    };
+    let mut asked = Vec::new();
+    for _ in 0..20 {
+        asked.extend(ask().await);
+    }
+    assert!(asked.contains(&3) && asked.contains(&4), "{asked:?}");
+    // A node that is away costs one answer, and then it is passed over for a while.
+    let began = tokio::time::Instant::now();
+    client.fake.state.lock().failing.insert(3, Code::SERVICE_UNAVAILABLE);
+    while !ask().await.contains(&3) {}
+    for _ in 0..10 {
+        assert_eq!(ask().await, [4, 4]);
+    }
+    assert_eq!(began.elapsed(), std::time::Duration::ZERO, "nobody waits");
+    // What may be wrong with one node's files alone is asked of the other one; what is wrong with the request isn't.
+    client.fake.state.lock().failing = [(3, Code::DATA_INTEGRITY)].into();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    ask().await;
+    client.fake.state.lock().failing = [(3, Code::INVALID_PARAMETER), (4, Code::INVALID_PARAMETER)].into();
+    client.fake.state.lock().asked.clear();
+    assert_eq!(outcome(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref()).0, 1100);
+    assert!(client.fake.state.lock().asked.len() <= 2);
+    // Both are away for a moment.
+    client.fake.state.lock().failing.clear();
+    client.fake.state.lock().read_faults = [Code::SERVICE_UNAVAILABLE; 5].into();
+    ask().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_came_later_is_asked_too() {
+    let client = filled().await;
+    ok(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref());
+    client.fake.state.lock().more_nodes = vec![4];
+    let mut waited = 0;
+    while !client.fake.state.lock().asked.contains(&4) {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        ok(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref());
+        waited += 1;
+        assert!(waited < 10, "nobody tells the proxy, so it must ask");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_are_named_with_their_leaders() {
+    let client = filled().await;
+    client.fake.state.lock().more_nodes = vec![4];
+    let request = m::GetReplicasRequest { collection_id: client.id().0, with_shard_nodes: true, ..Default::default() };
+    let found = client.proxy.get_replicas(tonic::Request::new(request)).await.expect("ok").into_inner();
+    ok(found.status.as_ref());
+    let nodes: Vec<&[i64]> = found.replicas.iter().map(|replica| &replica.node_ids[..]).collect();
+    assert_eq!(nodes, [[3], [4]]);
+    for replica in &found.replicas {
+        let channels: Vec<&str> = replica.shard_replicas.iter().map(|shard| shard.dm_channel_name.as_str()).collect();
+        assert_eq!(channels.len(), 2, "{channels:?}");
+        assert_ne!(channels[0], channels[1]);
+    }
+    assert_ne!(found.replicas[0].replica_id, found.replicas[1].replica_id);
 }

@@ -13,7 +13,10 @@ use role::data::{
 };
 use role::index::{BuildTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
 use role::proxy::Proxy;
-use role::query::{Leader, LoadState, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse, ServeShard};
+use role::query::{
+    Leader, LoadRequest, LoadState, NodeServing, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse,
+    ServeShard,
+};
 use role::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 use store::manifest::IndexFile;
 use tokio::sync::mpsc;
@@ -142,6 +145,10 @@ impl QueryNode for Remote {
     async fn release(&self, call: &Call, shard: ShardId) -> Result<()> {
         remote!(self, call, query_node.release, (), |role, call| role.release(&call, shard).await)
     }
+
+    async fn serving(&self, call: &Call) -> Result<NodeServing> {
+        remote!(self, call, query_node.serving, (), |role, call| role.serving(&call).await)
+    }
 }
 
 #[async_trait]
@@ -253,8 +260,8 @@ impl RootCoord for Remote {
 
 #[async_trait]
 impl QueryCoord for Remote {
-    async fn load(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
-        remote!(self, call, query.load, (partitions), |role, call| role.load(&call, collection, partitions).await)
+    async fn load(&self, call: &Call, request: LoadRequest) -> Result<()> {
+        remote!(self, call, query.load, (request), |role, call| role.load(&call, request).await)
     }
 
     async fn release(&self, call: &Call, collection: CollectionId, partitions: Option<Vec<PartitionId>>) -> Result<()> {
