@@ -93,10 +93,15 @@ impl QueryNodeRole {
     async fn pin(&self, call: &Call, scope: &Scope) -> Result<Pinned> {
         let shard = scope.shard;
         let served = self.served.read().get(&shard).cloned();
-        let served = served.ok_or_else(|| Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &shard.collection)]))?;
+        let not_served = || Error::about(Code::COLLECTION_NOT_LOADED, &[("collection", &shard.collection)]);
+        let served = served.ok_or_else(not_served)?;
         let channel = self.channel(&served.channel)?;
         let clock = self.reach(call, &channel, scope.at).await?;
-        let reader = channel.reader(shard)?;
+        let reader = channel.reader(shard).map_err(|error| match error.code() {
+            // Released since the read came: whoever asks looks for another node.
+            Code::COLLECTION_NOT_FOUND => not_served(),
+            _ => error,
+        })?;
         let version = self.with_schema(call, &channel, &reader.versions, scope.schema_version).await?;
         if !version.is_open {
             return Err(Error::new(Code::SERVICE_NOT_READY, format!("the segments of shard {shard} are being opened: service not ready")));

@@ -303,6 +303,17 @@ async fn what_does_not_fit_in_memory_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_read_whose_shard_goes_while_it_waits_is_for_another_node() {
+    let setting = Setting::new();
+    setting.seal(1).await;
+    let serving = setting.start(1 << 30, MemoryLimits::NONE).await;
+    serving.serve(1).await.expect("there is room");
+    // As a release does, between the read's look at what is served and at the shard.
+    serving.channels.get(&CHANNEL.into()).expect("it is read").remove(shard(1));
+    assert_eq!(serving.count(1).await.expect_err("it has gone").code(), Code::COLLECTION_NOT_LOADED);
+}
+
+#[tokio::test]
 async fn what_was_begun_and_given_up_is_said_and_let_go_of() {
     let setting = Setting::new();
     setting.seal(1).await;
