@@ -15,14 +15,24 @@ use types::Error;
 
 use super::document::PREFIX;
 use super::{Catalog, Change, FORGET_BATCH, unavailable};
-use crate::store::{Condition, MetaError, Revision, Transaction, Write};
+use crate::store::{Condition, MetaError, Revision, TRANSACTION_BYTES_MAX, TRANSACTION_OPERATIONS_MAX, Transaction, Write};
 
+/// Operations of a change: one of its transaction's is the condition that it isn't revoked.
+pub(super) const OPERATIONS_MAX: usize = TRANSACTION_OPERATIONS_MAX - 1;
+/// Bytes of a revocation's key: offices have short names.
+const NAME_BYTES_MAX: usize = 128;
 /// How often a transaction is sent, or its revocation where it had no answer.
 const TRIES_MAX: u32 = 5;
 /// The first wait between two tries; each next one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Of changes that need no leader.
 const NO_FENCE: &str = "none";
+
+/// Whether a change fits one transaction.
+pub(super) fn fits(change: &Transaction) -> bool {
+    let is_small = change.operations() <= OPERATIONS_MAX && change.bytes() + NAME_BYTES_MAX <= TRANSACTION_BYTES_MAX;
+    is_small && change.check().is_ok()
+}
 
 pub(super) async fn commit(catalog: &Catalog, change: &Change) -> Result<Revision, MetaError> {
     let mut unknown: Option<Error> = None;

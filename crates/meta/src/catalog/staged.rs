@@ -12,14 +12,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::attempt;
 use super::change::Change;
 use super::document::{Document, Versioned, number, parse_number, unknown_version};
 use super::model::OperationId;
 use super::{Catalog, Loaded};
-use crate::store::{Condition, MetaError, TRANSACTION_BYTES_MAX, TRANSACTION_OPERATIONS_MAX, Transaction, Write};
+use crate::store::{Condition, MetaError, TRANSACTION_BYTES_MAX, Transaction, Write};
 
 /// Writes of one part: with as many conditions, the fence, the stage and the part itself they fit a transaction.
-const PART_WRITES_MAX: usize = (TRANSACTION_OPERATIONS_MAX - 4) / 2;
+const PART_WRITES_MAX: usize = (attempt::OPERATIONS_MAX - 4) / 2;
 
 /// Bytes of keys and values of one part: the same bytes as text inside JSON may be twice as long.
 const PART_BYTES_MAX: usize = TRANSACTION_BYTES_MAX / 4;
@@ -120,7 +121,7 @@ impl Catalog {
     /// As [`Catalog::commit`]. After [`MetaError::Unavailable`] the outcome is unknown: [`Catalog::recover`], then load.
     pub async fn commit_large(&self, fence: Condition, operation: OperationId, change: Change) -> Result<(), MetaError> {
         let change = Change::fenced(fence.clone()).and(change);
-        if change.transaction().check().is_ok() {
+        if attempt::fits(change.transaction()) {
             return self.commit(change).await.map(drop);
         }
         let (conditions, writes) = change.into_parts();
@@ -129,7 +130,7 @@ impl Catalog {
         let mut conditions = conditions.into_iter().filter(|condition| *condition != fence).peekable();
         for part in &parts {
             let mut put = Change::fenced(fence.clone()).create(part);
-            while put.transaction().operations() < TRANSACTION_OPERATIONS_MAX
+            while put.transaction().operations() < attempt::OPERATIONS_MAX
                 && let Some(condition) = conditions.next()
             {
                 put = put.when(condition);

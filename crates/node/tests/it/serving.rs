@@ -54,6 +54,14 @@ impl DataCoord for Coordinator {
         unused()
     }
 
+    async fn extend_leases(&self, _: &Call, _: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
+        unused()
+    }
+
+    async fn unknown_shards(&self, _: &Call, _: &[ShardId]) -> Result<Vec<ShardId>> {
+        unused()
+    }
+
     async fn manifest(&self, _: &Call, shard: ShardId) -> Result<CurrentManifest> {
         let found = self.manifests.lock().get(&shard).cloned();
         found.map(|manifest| CurrentManifest::Start(Box::new(manifest))).ok_or_else(|| Error::about(Code::COLLECTION_NOT_FOUND, &[]))
