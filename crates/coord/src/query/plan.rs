@@ -221,8 +221,9 @@ impl<'a> Planning<'a> {
             if left < replicas {
                 break;
             }
+            // Let go of elsewhere instead, it would be moved there again at once.
             if self.nodes[index].stuck.contains(&shard) {
-                continue;
+                break;
             }
             sure = left;
             self.load[index] -= 1;
@@ -250,9 +251,10 @@ impl<'a> Planning<'a> {
         for &to in &order {
             for &from in order.iter().rev().take_while(|&&from| self.load[from] >= self.load[to] + 2) {
                 let can_move = |shard: &&ShardId| {
+                    let is_stuck = self.nodes[from].stuck.contains(shard);
                     let taken = self.nodes[to].shards.contains_key(shard) || self.nodes[to].failures.contains_key(shard);
                     // What isn't as wanted yet has enough to do.
-                    !taken && !moved.contains(*shard) && wanted.contains_key(shard) && !self.plan.lacking.contains(shard)
+                    !taken && !is_stuck && !moved.contains(*shard) && wanted.contains_key(shard) && !self.plan.lacking.contains(shard)
                 };
                 if let Some(shard) = self.nodes[from].shards.keys().find(can_move) {
                     return Some((from, to, *shard));
@@ -327,6 +329,15 @@ mod tests {
         check("who serves what was wanted before goes first", &wishes(&[0], 1), &two_ways, &[release(1, 0)]);
         let all_before = [node(1, [(0, Held::Serving(other(0)))]), node(2, [(0, Held::Serving(other(0)))])];
         check("nobody goes before one is changed", &wishes(&[0], 1), &all_before, &[serve(1, 0), serve(2, 0)]);
+    }
+
+    #[test]
+    fn what_a_node_cannot_let_go_of_stays_until_it_can() {
+        let check = |nodes: &[Node]| assert_eq!(plan(&wishes(&[0, 1, 2], 1), nodes, &BTreeSet::new()).actions, []);
+        let mut full = serving(1, &[0, 1, 2]);
+        full.stuck = [shard(0), shard(1), shard(2)].into();
+        check(&[full.clone(), serving(2, &[])]);
+        check(&[full, serving(2, &[0])]);
     }
 
     #[test]
