@@ -46,13 +46,22 @@ impl Routes {
         let clock = &self.world.clock;
         let until = call.deadline.min(clock.now() + SEQUENCER_MAX);
         loop {
-            let route = self.of(call, channel).await?;
             let attempt = Call { deadline: until.min(clock.now() + ANSWER_MAX), ..call.clone() };
-            let asked = async { ask(self.peers.data_node(&route.address)?, attempt.clone()).await };
-            match attempt.bound("the sequencer", asked).await {
+            let asked = match self.of(call, channel).await {
+                Ok(route) => {
+                    let asked = async { ask(self.peers.data_node(&route.address)?, attempt.clone()).await };
+                    attempt.bound("the sequencer", asked).await.inspect_err(|error| {
+                        if moves(error) {
+                            self.forget(&route);
+                        }
+                    })
+                }
+                // Between two sequencers a channel has no route.
+                Err(error) => Err(error),
+            };
+            match asked {
                 Err(error) if moves(&error) && clock.now() < until => {
-                    tracing::debug!(%channel, node = %route.node, %error, "another sequencer is looked for");
-                    self.forget(&route);
+                    tracing::debug!(%channel, %error, "another sequencer is looked for");
                 }
                 result => return result,
             }
