@@ -34,6 +34,8 @@ def servers() -> dict[str, str]:
 def make(on: dict[str, str] | None = None) -> Cluster:
     """A cluster that doesn't run yet, in a directory of its own: where `./dev test` sweeps, if it runs this."""
     directory = tempfile.mkdtemp(prefix="cluster-", dir=os.environ.get("ELANUS_SERVERS_DATA"))
+    # Long runs ask rootcoord for a new partition with every look.
+    os.environ.setdefault("ROOTCOORD_MAXPARTITIONNUM", "100000")
     return Cluster.create(directory, os.environ["ELANUS_BIN"], on or servers(), CHANNELS)
 
 
