@@ -45,7 +45,7 @@ impl Leases {
     pub fn extend(&self, context: &Context, sequencers: &[(ChannelName, u64)]) -> Vec<Duration> {
         let now = context.world.clock.now();
         let mut given = self.given.lock();
-        // After the time was taken: a process that stands still in between has given less than it wrote down.
+        // After the question came, and so after its sender began to count: what is given ends no later than the office and a lease.
         let lasts = context.tenure.lasts();
         let assigned = context.view.read(|loaded| {
             let lease = |(channel, process): &(ChannelName, u64)| {
@@ -72,7 +72,8 @@ impl Leases {
             for Assignment { channel, process, lease, .. } in assignments {
                 given.ending.insert((channel.clone(), *process));
                 let of_predecessors = self.began + with_margin(*lease);
-                end = end.max(given.until.remove(channel).unwrap_or(self.began)).max(of_predecessors);
+                // It stays written down: this wait may be given up, and begin again.
+                end = end.max(given.until.get(channel).copied().unwrap_or(self.began)).max(of_predecessors);
             }
             context.view.read(|loaded| {
                 let is_current =

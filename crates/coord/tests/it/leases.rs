@@ -71,6 +71,19 @@ async fn none_is_given_while_a_channel_moves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_that_was_given_up_begins_again() {
+    let cluster = cluster();
+    let term = cluster.started().await;
+    let first = sequencers(&cluster, &term).await;
+    cluster.world.clock.sleep(Duration::from_secs(10)).await;
+    assert_eq!(extend(&cluster, &term, &first).await, [LEASE; 2]);
+    let given_up = cluster.world.within(Duration::from_millis(500), move_all(&cluster, &term)).await;
+    assert_eq!(given_up, None, "the lease lasts longer");
+    let took = move_all(&cluster, &term).await;
+    assert!(took >= WAITED - Duration::from_millis(550), "nobody else is appointed while the first may hold it: {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_term_waits_out_what_the_last_may_have_given() {
     let mut cluster = cluster();
     let old = cluster.started().await;
