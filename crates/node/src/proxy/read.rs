@@ -18,13 +18,11 @@ use super::{Proxy, hash, route};
 
 use expr::Plan;
 
-/// How often nodes are looked for anew when one refuses or is away.
-const ATTEMPTS_MAX: u32 = 16;
-/// Waits between those: doubled from the first to the last.
+/// Waits before nodes are looked for anew when all refuse or are away: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(500);
-/// How long a shard that nobody serves is waited for: its node has gone, and another one takes it up in less.
-const MOVE_MAX: Duration = Duration::from_secs(5);
+/// How long a shard that nobody serves is waited for: its nodes have gone, perhaps querycoord with them, and others take it up in less.
+const MOVE_MAX: Duration = Duration::from_secs(10);
 
 /// Guarantee timestamps that aren't timestamps.
 const EVENTUALLY: u64 = 1;
@@ -120,11 +118,12 @@ impl Reading<'_> {
     where
         F: Future<Output = Result<T>>,
     {
-        let (serving, replicas) = (&self.proxy.serving, &self.proxy.replicas);
+        let (serving, replicas, clock) = (&self.proxy.serving, &self.proxy.replicas, &self.proxy.world.clock);
+        let until = self.context.call.deadline.min(clock.now() + MOVE_MAX);
         let mut wait = RETRY_FIRST;
         // Nodes that failed since they were last looked for.
         let mut failed: Vec<NodeId> = Vec::new();
-        for attempt in 1.. {
+        loop {
             let there: Vec<&Leader> =
                 served.leaders.iter().filter(|leader| leader.shard == shard && !failed.contains(&leader.node)).collect();
             let (leader, asking) = replicas.choose(&there).ok_or_else(|| Error::internal("a shard without a leader is asked"))?;
@@ -138,7 +137,8 @@ impl Reading<'_> {
                 replicas.avoid(leader.node);
             }
             let others = there.len() > 1;
-            if attempt == ATTEMPTS_MAX || !(has_moved(error.code()) || others && may_be_the_nodes(error.code())) {
+            let elsewhere = others && may_be_the_nodes(error.code());
+            if !elsewhere && !(has_moved(error.code()) && clock.now() < until) {
                 return Err(self.failure(leader.node.0, error));
             }
             tracing::debug!(%shard, node = %leader.node, %error, others, "a read is tried again");
@@ -148,12 +148,11 @@ impl Reading<'_> {
                 continue;
             }
             serving.forget(self.collection.id);
-            self.proxy.world.clock.sleep(wait).await;
+            clock.sleep_until((clock.now() + wait).min(until)).await;
             wait = (wait * 2).min(RETRY_LAST);
             failed.clear();
             served = self.served(partitions.as_deref()).await?;
         }
-        Err(Error::internal("attempts are bounded"))
     }
 
     /// Queries every shard.
@@ -200,7 +199,10 @@ impl Reading<'_> {
 
     fn failure(&self, node: i64, error: Error) -> Error {
         match error.code() {
-            Code::COLLECTION_NOT_LOADED | Code::PARTITION_NOT_LOADED => self.not_loaded(error),
+            // Querycoord says that it is loaded, and each node that it names that it isn't.
+            Code::COLLECTION_NOT_LOADED | Code::PARTITION_NOT_LOADED => {
+                self.not_loaded(Error::about(Code::COLLECTION_NOT_FULLY_LOADED, &[("collection", &self.collection.name)]))
+            }
             Code::TIMEOUT | Code::CANCELED => error,
             _ if self.what == "search" => error.context(format!("fail to search on QueryNode {node}")),
             _ => error.context(format!("fail to Query on QueryNode {node}")),

@@ -213,6 +213,27 @@ async fn reads_go_to_all_replicas_and_past_those_that_fail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nodes_that_are_replaced_are_waited_for() {
+    let client = filled().await;
+    client.fake.state.lock().more_nodes = vec![4];
+    client.proxy.forget_definitions();
+    // New processes at the old addresses: they hold nothing, and querycoord doesn't know yet.
+    client.fake.state.lock().failing = [(3, Code::COLLECTION_NOT_LOADED), (4, Code::COLLECTION_NOT_LOADED)].into();
+    let fake = client.fake.clone();
+    let told = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+        fake.state.lock().failing.clear();
+    });
+    ok(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref());
+    told.await.expect("no panic");
+    // Not for ever.
+    client.fake.state.lock().failing = [(3, Code::COLLECTION_NOT_LOADED), (4, Code::COLLECTION_NOT_LOADED)].into();
+    let (code, _, reason) = outcome(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref());
+    assert_eq!(code, 103, "{reason}");
+    assert!(reason.contains(COLLECTION), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_came_later_is_asked_too() {
     let client = filled().await;
     ok(client.search(&[[0.0, 0.0]], TOP, |_| ()).await.status.as_ref());
