@@ -51,6 +51,12 @@ pub struct Settings {
     pub indexed_rows_min: u64,
     /// Of sequencers (`docs/protocol.md` §5): `elanus.lease.sequencer`; zero where none is needed.
     pub sequencer_lease: Duration,
+    /// Rows that ended are kept for so long, for reads at a timestamp: `elanus.snapshotHorizon`.
+    pub snapshot_horizon: Duration,
+    /// Bytes of a full segment: `dataCoord.segment.maxSize`.
+    pub segment_bytes_max: u64,
+    /// `dataCoord.enableCompaction` and `dataCoord.compaction.enableAutoCompaction`.
+    pub compacts: bool,
     /// One process is the whole cluster: garbage goes as soon as nobody in it needs it.
     pub alone: bool,
 }

@@ -506,7 +506,7 @@ impl Shards {
                 dropped_partitions: Default::default(),
                 state: ShardState::Created,
             };
-            self.live.insert(header.shard, Shard::new(header.shard, Base { version: 0, flushed, state }));
+            self.live.insert(header.shard, Shard::new(header.shard, Base { version: 0, flushed, state, kept_since: Timestamp::ZERO }));
             self.unconfirmed.insert(header.shard, span.first);
             return;
         }

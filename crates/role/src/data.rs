@@ -141,6 +141,8 @@ pub enum ManifestEdit {
         /// The object's name.
         object: String,
     },
+    /// Segments were rewritten. Refused where one of them isn't there any more.
+    Compact(Box<CompactionEdit>),
     /// An index definition was dropped.
     RemoveIndex {
         /// Which definition.
@@ -167,6 +169,17 @@ pub struct FlushEdit {
     pub dropped_partitions: BTreeSet<PartitionId>,
     /// Whether the shard is there.
     pub state: ShardState,
+}
+
+/// See [`ManifestEdit::Compact`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CompactionEdit {
+    /// What was rewritten.
+    pub from: BTreeSet<SegmentId>,
+    /// What takes its place.
+    pub to: Vec<Segment>,
+    /// Rows that ended at or below it are in none of them.
+    pub applied_to: Timestamp,
 }
 
 /// What Flush answers.

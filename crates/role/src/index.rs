@@ -1,12 +1,15 @@
-//! indexcoord and indexnode: which segment needs which index, and building it.
+//! indexcoord and indexnode: which segment needs which index, and building it; rewriting segments, which datacoord asks for.
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use store::manifest::{IndexFile, Segment};
+use store::manifest::{DeleteFileRef, IndexFile, Segment, Truncated};
 use types::Result;
-use types::id::{CollectionId, ShardId};
+use types::id::{CollectionId, PartitionId, SegmentId, ShardId};
 use types::index_params::IndexDefinition;
 use types::schema::Schema;
+use types::time::Timestamp;
 
 use crate::Call;
 
@@ -50,6 +53,10 @@ pub struct IndexStatus {
 pub trait IndexNode: Send + Sync {
     /// Builds one index of one segment and writes its container. Dropping the call cancels the build.
     async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile>;
+
+    /// Writes the rows of some segments that anyone may still read to new ones, with their indexes; none where no row is left.
+    /// Dropping the call cancels it.
+    async fn compact(&self, call: &Call, task: CompactionTask) -> Result<Vec<Segment>>;
 }
 
 /// One build.
@@ -63,4 +70,33 @@ pub struct BuildTask {
     pub schema: Schema,
     /// What to build.
     pub definition: IndexDefinition,
+}
+
+/// One rewriting (`docs/protocol.md` §8), as of one manifest of the shard.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CompactionTask {
+    /// Of which shard.
+    pub shard: ShardId,
+    /// What is rewritten.
+    pub segments: Vec<Segment>,
+    /// The delete files that some of them needs.
+    pub deletes: Vec<DeleteFileRef>,
+    /// The schema of the manifest: rows are written under it.
+    pub schema: Schema,
+    /// Rows that ended at or below this go; later deletes stay for readers to resolve. Not above what the manifest holds.
+    pub applied_to: Timestamp,
+    /// The last truncation of the manifest.
+    pub truncated: Truncated,
+    /// Partitions whose rows are dead.
+    pub dropped_partitions: BTreeSet<PartitionId>,
+    /// Ids for new segments, drawn for this attempt. With fewer than it takes the last one gets larger.
+    pub ids: Vec<SegmentId>,
+    /// Bytes of rows, about, after which another segment begins.
+    pub bytes_max: u64,
+    /// A partition with as many bytes of rows gets segments of its own.
+    pub own_bytes: u64,
+    /// Indexes to be built of new segments.
+    pub definitions: Vec<IndexDefinition>,
+    /// New segments with fewer rows get none.
+    pub indexed_rows_min: u64,
 }

@@ -1,4 +1,5 @@
-//! A segment that a shard has and can't read: named, so that a read which would need its rows is refused and never answered in part.
+//! What a read can't be given: segments that a shard has and can't read, each named, and times of which rows are no longer kept. A read that
+//! would need them is refused and never answered in part.
 //!
 //! Not here: what makes a segment unreadable, and what heals it (`node::opener`, `node::care`).
 //!
@@ -79,8 +80,14 @@ impl Version {
     /// Whether a read at `at` of these partitions (all if `None`) finds every row that it may see.
     ///
     /// # Errors
-    /// The first quarantined segment that it would need, as [`Gap::to_error`] says it.
+    /// The first quarantined segment that it would need, as [`Gap::to_error`] says it; a compaction has dropped rows that it may see.
     pub fn check_whole(&self, partitions: Option<&[PartitionId]>, at: Timestamp) -> Result<()> {
+        if at < self.kept_since {
+            return Err(Error::invalid(format!(
+                "rows of shard {} as of timestamp {at} can't be read: those that were deleted before {} are no longer kept                  (elanus.snapshotHorizon); read a later state",
+                self.id, self.kept_since
+            )));
+        }
         match self.gaps.iter().find(|gap| gap.concerns(&self.state, partitions, at)) {
             Some(gap) => Err(gap.to_error(self.id)),
             None => Ok(()),

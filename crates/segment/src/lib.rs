@@ -9,6 +9,7 @@
 //!
 //! Start at [`shard`].
 
+pub mod compact;
 pub mod control;
 mod filter;
 pub mod gap;

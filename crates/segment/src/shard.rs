@@ -37,12 +37,19 @@ pub struct Base {
     pub flushed: Flushed,
     /// The control state there.
     pub state: ControlState,
+    /// Rows that ended at or below it may be gone.
+    pub kept_since: Timestamp,
 }
 
 impl Base {
     /// What `manifest` says.
     pub fn of(manifest: &Manifest) -> Self {
-        Self { version: manifest.version, flushed: manifest.flushed, state: ControlState::of(manifest) }
+        Self {
+            version: manifest.version,
+            flushed: manifest.flushed,
+            state: ControlState::of(manifest),
+            kept_since: manifest.kept_since,
+        }
     }
 }
 
@@ -60,6 +67,8 @@ pub struct Version {
     pub growing: GrowingView,
     /// Every record of the shard up to this timestamp is in the version.
     pub clock: Timestamp,
+    /// Rows that ended at or below it may be gone: [`Version::check_whole`].
+    pub kept_since: Timestamp,
     /// Of which manifest the segments are.
     pub manifest: u64,
     /// The segments are open: a reader that doesn't find them so must not answer.
@@ -85,6 +94,7 @@ pub struct Shard {
     gaps: Arc<[Gap]>,
     is_open: bool,
     manifest: u64,
+    kept_since: Timestamp,
     flushed: Flushed,
     /// The last record's: one at or below it comes again (from a copy and from the log).
     applied: Position,
@@ -132,6 +142,7 @@ impl Shard {
             gaps: Arc::new([]),
             growing: growing.view(),
             clock: base.flushed.clock,
+            kept_since: base.kept_since,
             manifest: base.version,
             is_open: false,
         };
@@ -144,6 +155,7 @@ impl Shard {
             gaps: Arc::new([]),
             is_open: false,
             manifest: base.version,
+            kept_since: base.kept_since,
             flushed: base.flushed,
             applied: base.flushed.position,
             clock: base.flushed.clock,
@@ -246,6 +258,7 @@ impl Shard {
             gaps: self.gaps.clone(),
             growing: self.growing.view(),
             clock: self.clock,
+            kept_since: self.kept_since,
             manifest: self.manifest,
             is_open: self.is_open,
         }));
@@ -303,7 +316,7 @@ impl Shard {
             self.unflushed.pop_front();
         }
         self.flushed = base.flushed;
-        self.manifest = base.version;
+        (self.manifest, self.kept_since) = (base.version, base.kept_since);
         self.publish();
     }
 

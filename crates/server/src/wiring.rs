@@ -172,6 +172,9 @@ pub fn coordinator_settings(config: &Config, alone: bool) -> Settings {
         general_capacity: config.root_coord.max_general_capacity as usize,
         indexed_rows_min: config.root_coord.min_segment_size_to_enable_index,
         sequencer_lease: if alone { Duration::ZERO } else { config.elanus.lease.sequencer },
+        snapshot_horizon: config.elanus.snapshot_horizon,
+        segment_bytes_max: config.data_coord.segment.max_size.0,
+        compacts: config.data_coord.enable_compaction && config.data_coord.compaction.enable_auto_compaction,
         alone,
     }
 }

@@ -56,6 +56,9 @@ pub struct Manifest {
     /// Imports, before and after their commit: what waits isn't seen, and a replayed commit changes nothing.
     #[serde(default)]
     pub imports: BTreeMap<JobId, Import>,
+    /// Rows that ended at or below it may be in no segment any more: a read as of an earlier time would miss some.
+    #[serde(default)]
+    pub kept_since: Timestamp,
     /// Named snapshots that this version answers for: compaction keeps the rows that they see.
     #[serde(default)]
     pub snapshots: BTreeMap<String, Snapshot>,
@@ -254,6 +257,7 @@ impl Manifest {
             segments: Vec::new(),
             deletes: Vec::new(),
             imports: BTreeMap::new(),
+            kept_since: Timestamp::ZERO,
             snapshots: BTreeMap::new(),
         }
     }

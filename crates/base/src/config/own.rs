@@ -51,7 +51,7 @@ section! {
         /// How often files of settings are read again.
         "reloadInterval" => reload_interval: Duration = "5" .unit(Unit::Seconds) .range(0.1, 86400.0);
         /// Dead and expired rows stay readable by snapshots for this time.
-        "snapshotHorizon" => snapshot_horizon: Duration = "600" .unit(Unit::Seconds) .range(0.0, 31536000.0) .ignored();
+        "snapshotHorizon" => snapshot_horizon: Duration = "600" .unit(Unit::Seconds) .range(0.0, 31536000.0);
         /// Files of failed attempts are removed after this time.
         "orphanAge" => orphan_age: Duration = "24" .unit(Unit::Hours) .range(0.1, 8760.0) .ignored();
     }

@@ -99,7 +99,7 @@ section! {
         /// How long a stop waits for what is under way.
         "gracefulStopTimeout" => graceful_stop_timeout: Duration = "5" .unit(Unit::Seconds) .ignored();
         /// Whether segments are compacted at all.
-        "enableCompaction" => enable_compaction: bool = "true" .ignored();
+        "enableCompaction" => enable_compaction: bool = "true";
         /// Whether files that nothing needs are removed.
         "enableGarbageCollection" => enable_garbage_collection: bool = "true" .ignored();
     }
@@ -116,7 +116,7 @@ section! {
     /// Sizes of segments.
     pub struct DataCoordSegment {
         /// A segment grows to this size by compaction.
-        "maxSize" => max_size: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .ignored();
+        "maxSize" => max_size: Bytes = "1024" .unit(Unit::Megabytes) .range(1.0, 1048576.0);
         /// The same where a vector index is on disk.
         "diskSegmentMaxSize" => disk_segment_max_size: Bytes = "2048" .unit(Unit::Megabytes) .range(1.0, 1048576.0) .ignored();
     }
@@ -126,7 +126,7 @@ section! {
     /// Compaction.
     pub struct DataCoordCompaction {
         /// Whether it starts by itself.
-        "enableAutoCompaction" => enable_auto_compaction: bool = "true" .ignored();
+        "enableAutoCompaction" => enable_auto_compaction: bool = "true";
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Refused edits change nothing and are final: their files become orphans, their author starts over from the manifest that is there.
 
-use role::data::{FlushEdit, ManifestEdit};
+use role::data::{CompactionEdit, FlushEdit, ManifestEdit};
 use store::manifest::{IndexFile, Manifest, ShardState};
 use store::reference::ObjectRef;
 use types::{Code, Error, Result};
@@ -23,6 +23,7 @@ pub fn apply(current: &Manifest, edit: &ManifestEdit) -> Result<Option<Edited>> 
     let mut next = current.successor();
     match edit {
         ManifestEdit::Flush(flush) => apply_flush(&mut next, flush)?,
+        ManifestEdit::Compact(compaction) => apply_compaction(&mut next, compaction)?,
         ManifestEdit::AddIndex { segment, file } => {
             let Some(entry) = next.segments.iter_mut().find(|entry| entry.id == *segment) else {
                 return Err(refused(current, format!("segment {segment} isn't there")));
@@ -69,6 +70,20 @@ fn apply_flush(next: &mut Manifest, flush: &FlushEdit) -> Result<()> {
     drop_dead(next);
     next.segments.sort_by_key(|segment| segment.id);
     next.deletes.sort_by_key(|file| file.effective.1);
+    Ok(())
+}
+
+/// Puts new segments in the place of those that they were made of. Deletes, truncations and dropped partitions that came meanwhile are in the manifest
+/// and hold for the new segments as for any.
+fn apply_compaction(next: &mut Manifest, compaction: &CompactionEdit) -> Result<()> {
+    if let Some(gone) = compaction.from.iter().find(|segment| next.segment(**segment).is_none()) {
+        return Err(refused(next, format!("segment {gone} isn't there any more")));
+    }
+    next.segments.retain(|segment| !compaction.from.contains(&segment.id));
+    next.segments.extend(compaction.to.iter().cloned());
+    next.kept_since = next.kept_since.max(compaction.applied_to);
+    drop_dead(next);
+    next.segments.sort_by_key(|segment| segment.id);
     Ok(())
 }
 
@@ -194,6 +209,40 @@ mod tests {
         let with = |segment| FlushEdit { deletes: Some(deletes.clone()), ..flush(1, 5, vec![segment]) };
         assert_eq!(edit(&start(), flushed_edit(with(segment(2, 1, (20, 30))))).manifest.deletes.len(), 1);
         assert_eq!(edit(&start(), flushed_edit(with(segment(2, 1, (46, 50))))).manifest.deletes.len(), 0);
+    }
+
+    #[test]
+    fn a_compaction_takes_the_place_of_what_it_was_made_of() {
+        let deletes = |at| DeleteFileRef {
+            object: object(&format!("delete/1/0/{at}")),
+            entries: 1,
+            effective: (Timestamp(at), Timestamp(at)),
+            kills_below_max: Timestamp(at),
+        };
+        let with = |from, to, segment, at| flushed_edit(FlushEdit { deletes: Some(deletes(at)), ..flush(from, to, vec![segment]) });
+        let two = edit(&edit(&start(), with(1, 5, segment(2, 1, (20, 30)), 40)).manifest, with(5, 8, segment(3, 1, (50, 60)), 70)).manifest;
+        assert_eq!((two.segments.len(), two.deletes.len()), (2, 2));
+        let merged = |applied_to| Segment { deletes_applied_to: Timestamp(applied_to), ..segment(9, 1, (20, 60)) };
+        let compact = |from: &[i64], to: Vec<Segment>| {
+            let from = from.iter().map(|id| SegmentId(*id)).collect();
+            let applied_to = to.first().map_or(Timestamp(70), |segment| segment.deletes_applied_to);
+            ManifestEdit::Compact(Box::new(CompactionEdit { from, to, applied_to }))
+        };
+        // What was applied goes, what came later stays for readers.
+        for (applied_to, left) in [(0, 2), (40, 1), (69, 1), (70, 0)] {
+            let edited = edit(&two, compact(&[2, 3], vec![merged(applied_to)]));
+            let ids: Vec<i64> = edited.manifest.segments.iter().map(|segment| segment.id.0).collect();
+            assert_eq!((ids, edited.manifest.deletes.len(), edited.garbage.len()), (vec![9], left, 6 + 2 - left));
+        }
+        let none_left = edit(&two, compact(&[2, 3], Vec::new())).manifest;
+        assert_eq!((none_left.segments.len(), none_left.kept_since), (0, Timestamp(70)));
+        // Somebody else was first.
+        assert!(apply(&two, &compact(&[2, 4], vec![merged(0)])).is_err());
+        let once = edit(&two, compact(&[2, 3], vec![merged(0)])).manifest;
+        assert!(apply(&once, &compact(&[2, 3], vec![merged(0)])).is_err());
+        // A partition was dropped meanwhile: what comes back of it is dead.
+        let dropped = edit(&two, flushed_edit(FlushEdit { dropped_partitions: [PartitionId(7)].into(), ..flush(8, 9, Vec::new()) })).manifest;
+        assert!(edit(&dropped, compact(&[2], vec![segment(9, 7, (20, 30))])).manifest.segments.iter().all(|segment| segment.id.0 == 3));
     }
 
     #[test]

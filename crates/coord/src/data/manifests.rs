@@ -130,7 +130,10 @@ impl Manifests {
             ));
         }
         let Some(edited) = edit::apply(&current, edit)? else { return self.pointer(shard) };
-        let manifest = edited.manifest;
+        let mut manifest = edited.manifest;
+        if self.context.planted.early_delete_file && matches!(edit, ManifestEdit::Compact(_)) {
+            manifest.deletes.clear();
+        }
         let name = name::manifest(shard, manifest.version, AttemptId::draw(&self.context.world.random));
         let bytes = manifest.encode()?;
         let object = ObjectRef::of(name, &bytes);

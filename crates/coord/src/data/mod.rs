@@ -3,6 +3,7 @@
 //! It alone moves a shard's manifest: others send edits, which [`edit`] applies to the manifest that is there.
 
 mod assign;
+mod compact;
 pub mod edit;
 mod garbage;
 mod lease;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 use meta::catalog::model::{self, Checkpoint, ObjectPointer};
-use parking_lot::Mutex;
 use role::Call;
 use role::data::{CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, ManifestEdit, Route, SegmentInfo};
 use store::manifest::Manifest;
@@ -27,23 +27,22 @@ use crate::context::Context;
 use crate::reconcile::{ROUND_MAX, rounds};
 use crate::seat::{Coordinator, Office};
 use crate::view::meta_error;
-use lease::Leases;
+use assign::Sequencers;
 use manifests::Manifests;
 
 /// The coordinator of shards.
 pub struct Data {
     context: Context,
     manifests: Manifests,
-    told: Mutex<assign::Told>,
-    leases: Leases,
+    sequencers: Sequencers,
 }
 
 impl Coordinator for Data {
     const OFFICE: Office = Office::Data;
 
     fn begin(context: Context) -> Arc<Self> {
-        let leases = Leases::new(context.began);
-        Arc::new(Self { manifests: Manifests::new(context.clone()), context, told: Mutex::default(), leases })
+        let sequencers = Sequencers::new(context.began);
+        Arc::new(Self { manifests: Manifests::new(context.clone()), context, sequencers })
     }
 
     fn run(self: &Arc<Self>) {
@@ -52,6 +51,7 @@ impl Coordinator for Data {
             data.assign_channels(&call).await
         });
         rounds(self, "garbage", |data| async move { data.collect_garbage().await });
+        rounds(self, "compaction", |data| async move { data.compact_worn().await });
     }
 
     fn context(&self) -> &Context {
@@ -60,12 +60,23 @@ impl Coordinator for Data {
 }
 
 impl Data {
-    /// Gives channels without a live sequencer to one; those that have one stay.
+    /// Gives channels without a live sequencer to one, and moves one from the node with most to that with fewest where nodes have settled.
     ///
     /// # Errors
     /// The first that failed; others were tried. Call again.
     pub async fn assign_channels(&self, call: &Call) -> Result<()> {
-        assign::channels(&self.context, call, (&self.told, &self.leases)).await
+        assign::channels(&self.context, call, &self.sequencers).await
+    }
+
+    /// Rewrites segments that are many and small, or hold many dead rows, unless the settings forbid it.
+    ///
+    /// # Errors
+    /// The first that failed; others were tried. Call again.
+    pub async fn compact_worn(&self) -> Result<()> {
+        match self.context.settings().compacts {
+            true => self.compact(self.all_shards(), false).await.map(drop),
+            false => Ok(()),
+        }
     }
 
     /// Deletes objects that nobody needs any more.
@@ -124,7 +135,7 @@ impl DataCoord for Data {
         let members = self.context.members();
         let routes = assigned.into_iter().filter_map(|assignment| {
             let member = members.data_nodes.iter().find(|member| member.node == assignment.node)?;
-            let confirmed = assign::confirmed(&self.told, &assignment);
+            let confirmed = self.sequencers.confirmed(&assignment);
             let model::Assignment { channel, node, process, lease: _ } = assignment;
             Some(Route { channel, node, address: member.address.clone(), process, confirmed })
         });
@@ -132,7 +143,7 @@ impl DataCoord for Data {
     }
 
     async fn extend_leases(&self, _call: &Call, sequencers: &[(ChannelName, u64)]) -> Result<Vec<Duration>> {
-        Ok(self.leases.extend(&self.context, sequencers))
+        Ok(self.sequencers.leases.extend(&self.context, sequencers))
     }
 
     async fn manifest(&self, _call: &Call, shard: ShardId) -> Result<CurrentManifest> {

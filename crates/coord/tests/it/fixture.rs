@@ -74,6 +74,9 @@ impl Cluster {
             general_capacity: 1_000,
             indexed_rows_min: 1,
             sequencer_lease: Duration::ZERO,
+            snapshot_horizon: Duration::from_secs(600),
+            segment_bytes_max: 1 << 20,
+            compacts: true,
             alone: true,
         };
         let faults = FaultPlan::new(&world.random, Rates::NONE);

@@ -108,3 +108,38 @@ async fn a_leader_whose_office_may_be_over_gives_none() {
     leadership.resign().await;
     assert_eq!(data.extend_leases(&cluster.call(), &first).await.expect("it answers"), [Duration::ZERO; 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_came_gets_its_part_while_the_other_one_serves() {
+    let cluster = cluster();
+    let term = cluster.started().await;
+    let first = sequencers(&cluster, &term).await;
+    term.shared.set_members(members(&[0, 1]));
+    let round = async || term.data.assign_channels(&cluster.call()).await.expect("nodes are there");
+    let of_second = async || cluster.nodes[1].count("assign ");
+    round().await;
+    assert_eq!(of_second().await, 0, "nodes may come one after the other");
+    cluster.world.clock.sleep(Duration::from_secs(11)).await;
+    assert_eq!(extend(&cluster, &term, &first).await, [LEASE; 2]);
+    // A node goes while the lease is waited out: nothing moved, and the lease is given again.
+    let gone = async {
+        cluster.world.clock.sleep(Duration::from_millis(100)).await;
+        assert!(extend(&cluster, &term, &first).await.contains(&Duration::ZERO));
+        term.shared.set_members(members(&[0]));
+    };
+    tokio::join!(round(), gone);
+    assert_eq!((of_second().await, extend(&cluster, &term, &first).await), (0, vec![LEASE; 2]));
+    // It comes back.
+    term.shared.set_members(members(&[0, 1]));
+    round().await;
+    cluster.world.clock.sleep(Duration::from_secs(11)).await;
+    let began = cluster.world.clock.now();
+    round().await;
+    assert_eq!(of_second().await, 1);
+    assert!(cluster.world.clock.now() - began < WAITED);
+    let second = sequencers(&cluster, &term).await;
+    assert_eq!(second.iter().filter(|sequencer| !first.contains(sequencer)).count(), 1, "one has moved: {second:?}");
+    cluster.world.clock.sleep(Duration::from_secs(11)).await;
+    round().await;
+    assert_eq!(sequencers(&cluster, &term).await, second, "they are alike");
+}

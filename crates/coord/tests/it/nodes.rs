@@ -9,11 +9,11 @@ use base::World;
 use parking_lot::Mutex;
 use role::Call;
 use role::data::*;
-use role::index::{BuildTask, IndexNode};
+use role::index::{BuildTask, CompactionTask, IndexNode};
 use role::proxy::Proxy;
 use role::query::*;
 use role::root::Changed;
-use store::manifest::{Flushed, IndexFile, ShardState, Truncated};
+use store::manifest::{Flushed, IndexFile, Segment, SegmentFile, ShardState, Truncated};
 use store::reference::ObjectRef;
 use types::id::*;
 use types::position::{LogId, Position};
@@ -229,6 +229,20 @@ impl IndexNode for Node {
         self.world.clock.sleep(std::time::Duration::from_secs(10)).await;
         let name = format!("index/{}", task.segment.id);
         Ok(IndexFile { index: task.definition.id, field: task.definition.field, object: ObjectRef { name, length: 1, checksum: 1 } })
+    }
+
+    async fn compact(&self, _: &Call, task: CompactionTask) -> Result<Vec<Segment>> {
+        let ids: Vec<String> = task.segments.iter().map(|segment| segment.id.to_string()).collect();
+        self.begin("compact", &ids.join(" "))?;
+        let mut merged = task.segments[0].clone();
+        merged.id = task.ids[0];
+        merged.rows = task.segments.iter().map(|segment| segment.rows).sum();
+        merged.partitions[0].rows = merged.rows;
+        merged.deletes_applied_to = task.applied_to;
+        let name = |file: &SegmentFile| format!("segment/{}/{}/{}", task.shard.collection, merged.id, file.kind);
+        let files = merged.files.iter().map(|file| SegmentFile { kind: file.kind, object: ObjectRef { name: name(file), ..file.object.clone() } });
+        merged.files = files.collect();
+        Ok(vec![merged])
     }
 }
 

@@ -1,4 +1,6 @@
-//! indexnode: builds one index of one segment, on the CPU pool, and writes its container.
+//! indexnode: builds one index of one segment, on the CPU pool, and writes its container; rewrites segments ([`compact`]).
+
+mod compact;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +12,8 @@ use base::metrics::{Counter, Histogram, Metrics, milvus};
 use index::params::BuildParams;
 use index::{BuildContext, Progress, SliceRows, build};
 use role::Call;
-use role::index::{BuildTask, IndexNode};
-use store::manifest::IndexFile;
+use role::index::{BuildTask, CompactionTask, IndexNode};
+use store::manifest::{IndexFile, Segment};
 use store::name::{self, AttemptId};
 use store::object::StoreError;
 use store::reference::ObjectRef;
@@ -102,6 +104,11 @@ impl IndexNode for IndexNodeRole {
         }
         self.figures.whole.observe_duration(self.world.clock.now() - began);
         built
+    }
+
+    async fn compact(&self, call: &Call, task: CompactionTask) -> Result<Vec<Segment>> {
+        let _under_way = UnderWay::new(&self.under_way);
+        self.rewrite(call, task).await
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use base::World;
 use proto::elanus::role as wire_proto;
 use proto::elanus::role::{CallReply, CallRequest};
-use store::manifest::IndexFile;
+use store::manifest::{IndexFile, Segment};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use types::collection::Collection;
@@ -25,7 +25,7 @@ use crate::Call;
 use crate::data::{
     CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, LogEnd, ManifestEdit, Placed, Route, SegmentInfo, WriteStream,
 };
-use crate::index::{BuildTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
+use crate::index::{BuildTask, CompactionTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
 use crate::proxy::Proxy;
 use crate::query::{
     Leader, LoadRequest, LoadState, NodeServing, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse,
@@ -317,5 +317,9 @@ impl IndexCoord for Peer {
 impl IndexNode for Peer {
     async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
         plain(remote!(self, call, index_node_client::IndexNodeClient.build(Json(task))))
+    }
+
+    async fn compact(&self, call: &Call, task: CompactionTask) -> Result<Vec<Segment>> {
+        plain(remote!(self, call, index_node_client::IndexNodeClient.compact(Json(task))))
     }
 }

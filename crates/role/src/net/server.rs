@@ -20,7 +20,7 @@ use super::stream::serve_stream;
 use super::wire::{Json, Wire, reply};
 use crate::Call;
 use crate::data::{CheckpointPointer, DataCoord, DataNode, ManifestEdit};
-use crate::index::{BuildTask, CreateIndex, IndexCoord, IndexNode};
+use crate::index::{BuildTask, CompactionTask, CreateIndex, IndexCoord, IndexNode};
 use crate::proxy::Proxy;
 use crate::query::{LoadRequest, QueryCoord, QueryNode, QueryRequest, SearchRequest, ServeShard};
 use crate::root::{Changed, CollectionRef, CreateCollection, RootCoord};
@@ -369,5 +369,9 @@ impl wire_proto::index_coord_server::IndexCoord for Adapter<dyn IndexCoord> {
 impl wire_proto::index_node_server::IndexNode for Adapter<dyn IndexNode> {
     async fn build(&self, request: Request<CallRequest>) -> Answer {
         self.answer(request, |role, call, Json(task): Json<BuildTask>| async move { role.build(&call, task).await.map(Json) }).await
+    }
+
+    async fn compact(&self, request: Request<CallRequest>) -> Answer {
+        self.answer(request, |role, call, Json(task): Json<CompactionTask>| async move { role.compact(&call, task).await.map(Json) }).await
     }
 }

@@ -6,7 +6,8 @@ use base::cpu::CpuPool;
 use base::random::Random;
 use expr::{Options, Plan};
 use index::params::{IndexKind, Purpose, SearchParams};
-use segment::{Base, Gap, Sealed, Segments, Shard, query, search};
+use segment::compact::{Compaction, Cut};
+use segment::{Base, ControlState, Gap, Sealed, Segments, Shard, query, search};
 use store::manifest::{Flushed, Manifest, Origin};
 use store::segment_file::{NewSegment, PageCache, SegmentReader, SegmentRows, encode};
 use types::batch::Batch;
@@ -69,6 +70,7 @@ struct World {
     held: Option<(Arc<segment::Version>, usize)>,
     clock: u64,
     next_number: i64,
+    next_segment: i64,
 }
 
 fn flushed(position: u64, clock: u64) -> Flushed {
@@ -78,6 +80,14 @@ fn flushed(position: u64, clock: u64) -> Flushed {
         number: position,
         clock: Timestamp(clock),
     }
+}
+
+fn reader_of((segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>), pages: &PageCache) -> SegmentReader {
+    let blobs = segment.files.iter().map(|file| {
+        let (name, bytes) = objects.iter().find(|(name, _)| *name == file.object.name).expect("every file was written");
+        (file.kind, Arc::new(MemoryBlob::new(name.clone(), bytes.clone())) as Arc<dyn Blob>)
+    });
+    SegmentReader::open(segment, &schema(), blobs.collect(), pages).expect("own files")
 }
 
 impl World {
@@ -96,6 +106,7 @@ impl World {
             held: None,
             clock: 1,
             next_number: 0,
+            next_segment: 100,
         }
     }
 
@@ -179,7 +190,7 @@ impl World {
         if !timestamps.is_empty() {
             let new = NewSegment {
                 collection: CollectionId(1),
-                id: SegmentId(100 + self.files.len() as i64),
+                id: self.segment_id(),
                 schema: &schema(),
                 deletes_applied_to: Timestamp::ZERO,
                 origin: Origin::Flush,
@@ -200,21 +211,68 @@ impl World {
         self.shard.adopt(&Base::of(&self.manifest), Some(segments));
     }
 
+    fn segment_id(&mut self) -> SegmentId {
+        self.next_segment += 1;
+        SegmentId(self.next_segment - 1)
+    }
+
+    /// Some segments are rewritten; what ended before a time of their past goes.
+    fn compact(&mut self) {
+        let applied_to = Timestamp(self.random.below(self.manifest.flushed.clock.0 + 1));
+        let random = &self.random;
+        let (inputs, kept): (Vec<_>, Vec<_>) =
+            self.files.drain(..).partition(|(segment, _)| !self.damaged.contains(&segment.id) && random.chance(0.7));
+        self.files = kept;
+        let applied_to = applied_to.max(self.manifest.kept_since);
+        let deletes: Vec<DeleteEntry> = self.flushed_deletes.iter().filter(|entry| entry.effective <= applied_to).cloned().collect();
+        let pages = PageCache::new(1 << 20);
+        let sealed: Vec<Sealed> = inputs
+            .iter()
+            .map(|file| Sealed::new(reader_of(file, &pages), schema().primary().clone(), Vec::new(), &deletes).expect("own keys"))
+            .collect();
+        let cut = Cut {
+            bytes_max: 1 + self.random.below(4_000),
+            own_bytes: 1 + self.random.below(4_000),
+            segments_max: 1 + self.random.below(4) as usize,
+        };
+        let state = ControlState::of(&self.manifest);
+        let compaction = Compaction::plan(&sealed, &state, cut).expect("few segments");
+        assert!(compaction.len() <= cut.segments_max);
+        for output in 0..compaction.len() {
+            let new = NewSegment {
+                collection: CollectionId(1),
+                id: self.segment_id(),
+                schema: &schema(),
+                deletes_applied_to: applied_to,
+                origin: Origin::Compaction { level: 1 },
+                clustered_by: None,
+            };
+            let encoded = encode(&new, &compaction.rows(output).expect("own files")).expect("rows fit their schema");
+            self.files.push((encoded.segment, encoded.objects));
+        }
+        // Records came meanwhile, and a flush may have.
+        if self.random.chance(0.5) {
+            self.write();
+        }
+        let kept_for = self.files.iter().map(|(segment, _)| segment.deletes_applied_to).min().unwrap_or(Timestamp::MAX);
+        self.flushed_deletes.retain(|entry| entry.effective > kept_for);
+        let mut segments: Vec<_> = self.files.iter().map(|(segment, _)| segment.clone()).collect();
+        segments.sort_by_key(|segment| segment.id);
+        self.manifest = Manifest { segments, kept_since: applied_to, ..self.manifest.successor() };
+        let segments = self.open();
+        self.shard.adopt(&Base::of(&self.manifest), Some(segments));
+    }
+
     fn open(&self) -> Segments {
         let pages = PageCache::new(1 << 20);
         let version = self.shard.versions().load_full();
         let keeps = self.random.chance(0.7);
-        let open = |(segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>)| {
+        let open = |file: &(store::manifest::Segment, Vec<(String, bytes::Bytes)>)| {
             // As a node does: what is open stays open.
-            if let Some(known) = version.sealed.iter().find(|sealed| keeps && sealed.id() == segment.id) {
+            if let Some(known) = version.sealed.iter().find(|sealed| keeps && sealed.id() == file.0.id) {
                 return known.clone();
             }
-            let blobs = segment.files.iter().map(|file| {
-                let (name, bytes) = objects.iter().find(|(name, _)| *name == file.object.name).expect("every file was written");
-                (file.kind, Arc::new(MemoryBlob::new(name.clone(), bytes.clone())) as Arc<dyn Blob>)
-            });
-            let reader = SegmentReader::open(segment, &schema(), blobs.collect(), &pages).expect("own files");
-            Arc::new(Sealed::new(reader, schema().primary().clone(), Vec::new(), &self.flushed_deletes).expect("own keys"))
+            Arc::new(Sealed::new(reader_of(file, &pages), schema().primary().clone(), Vec::new(), &self.flushed_deletes).expect("own keys"))
         };
         let (damaged, whole): (Vec<_>, Vec<_>) = self.files.iter().partition(|(segment, _)| self.damaged.contains(&segment.id));
         let gap = |(segment, _): &(store::manifest::Segment, _)| Gap::of_entry(segment, types::Error::corrupt("its file"));
@@ -292,9 +350,10 @@ impl World {
         let wanted = query::Query { filter: &plan, partitions: None, at, ignore_growing: false };
         // What can't be read in full is refused: an answer is always the model's.
         let count = match query::count(version, &wanted, pool) {
-            Err(_) if !self.damaged.is_empty() => return,
+            Err(_) if !self.damaged.is_empty() || at < version.kept_since => return,
             count => count.expect("own files"),
         };
+        assert!(at >= version.kept_since, "rows of {at} aren't kept");
         assert_eq!(count, self.model.visible(at).iter().filter(|row| row.key < bound).count() as u64, "count at {at}");
         let found = query::rows(version, &wanted, None, pool).expect("own files");
         let places: Vec<_> = found.iter().map(|row| row.place).collect();
@@ -324,7 +383,7 @@ impl World {
             cancelled: None,
         };
         let found = match search::search(version, &request, pool) {
-            Err(_) if !self.damaged.is_empty() => return,
+            Err(_) if !self.damaged.is_empty() || at < version.kept_since => return,
             found => found.expect("own files"),
         };
         let actual: Vec<(f32, Key)> = found[0].iter().map(|row| (row.distance, row.key.clone())).collect();
@@ -335,12 +394,13 @@ impl World {
 }
 
 #[test]
-fn agrees_with_the_model_through_flushes_and_restarts() {
+fn agrees_with_the_model_through_flushes_compactions_and_restarts() {
     for seed in 0..SEEDS {
         let outcome = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             for _ in 0..STEPS {
-                match world.random.below(14) {
+                match world.random.below(16) {
+                    14 => world.compact(),
                     0 => world.flush(),
                     1 => world.restart(),
                     2 => world.damage_or_mend(),

@@ -41,6 +41,8 @@ use super::verdict::Verdict;
 const LOG_FILE_BYTES: u64 = 256 << 10;
 /// Growing bytes of a shard that are flushed.
 const FLUSH_BYTES: u64 = 48 << 10;
+/// How long rows that ended stay: less than a run, so that compactions drop some.
+const SNAPSHOT_HORIZON: Duration = Duration::from_secs(5);
 /// Rows of a segment that gets an index.
 const INDEXED_ROWS_MIN: u64 = 40;
 /// Topics.
@@ -131,6 +133,7 @@ impl Cluster {
         config.root_coord.dml_channel_num = CHANNELS;
         config.root_coord.min_segment_size_to_enable_index = INDEXED_ROWS_MIN;
         config.elanus.flush.shard_bytes = Bytes(FLUSH_BYTES);
+        config.elanus.snapshot_horizon = SNAPSHOT_HORIZON;
         let meta = MetaStore::new(world.clock.clone());
         let machine = |(number, place): (usize, &Place)| Machine {
             name: place.0,

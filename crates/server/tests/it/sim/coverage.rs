@@ -19,6 +19,8 @@ pub enum Event {
     Unanswered,
     /// A manifest was written.
     Flush,
+    /// One with a segment that a compaction made.
+    Compaction,
     /// A process took up a channel that another one, or an earlier life, had written.
     Takeover,
     /// A request came to a sequencer again.

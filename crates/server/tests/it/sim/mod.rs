@@ -44,8 +44,9 @@ use workload::{CLIENTS, Worker};
 const SEEDS: u64 = 200;
 
 /// What the seeds together must have seen.
-const MUST_HAPPEN: [Event; 20] = [
+const MUST_HAPPEN: [Event; 21] = [
     Event::Flush,
+    Event::Compaction,
     Event::Takeover,
     Event::Repeat,
     Event::Refusal,
@@ -200,7 +201,7 @@ const fn plant(name: &'static str, shape: fn(u64) -> Shape, plant: fn(&mut Bugs)
 }
 
 /// What must be caught, each within the seeds of an ordinary run.
-const PLANTS: [Plant; 10] = [
+const PLANTS: [Plant; 12] = [
     plant("a skipped fsync", one, |bugs| bugs.flaws = Flaws { skip_sync: true, ..Flaws::default() }),
     plant("an ignored epoch", three, |bugs| bugs.planted.node.log.ignored_epoch = true),
     plant("an early truncation", shape_of, |bugs| bugs.planted.node.early_truncation = true),
@@ -210,6 +211,8 @@ const PLANTS: [Plant; 10] = [
     plant("a reused object name", three, |bugs| bugs.planted.node.reused_name = true),
     plant("a snapshot that moves", shape_of, |bugs| bugs.planted.node.moving_snapshot = true),
     plant("a commit that isn't fenced", cluster, |bugs| bugs.planted.coord.unfenced_commit = true),
+    plant("a compaction that ignores snapshots", shape_of, |bugs| bugs.planted.coord.compaction_ignores_snapshots = true),
+    plant("a delete file dropped early", shape_of, |bugs| bugs.planted.coord.early_delete_file = true),
     plant("a barrier without a lease", cluster, |bugs| bugs.planted.node.barrier_without_lease = true),
 ];
 

@@ -11,14 +11,14 @@ use role::data::{
     CheckpointPointer, CurrentManifest, DataCoord, DataNode, FlushStarted, LogEnd, ManifestEdit, Placed, Route, STREAM_BOUND, SegmentInfo,
     WriteStream,
 };
-use role::index::{BuildTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
+use role::index::{BuildTask, CompactionTask, CreateIndex, IndexCoord, IndexNode, IndexStatus};
 use role::proxy::Proxy;
 use role::query::{
     Leader, LoadRequest, LoadState, NodeServing, QueryCoord, QueryNode, QueryRequest, QueryResponse, SearchRequest, SearchResponse,
     ServeShard,
 };
 use role::root::{Changed, CollectionRef, CreateCollection, RootCoord};
-use store::manifest::IndexFile;
+use store::manifest::{IndexFile, Segment};
 use tokio::sync::mpsc;
 use types::Result;
 use types::collection::Collection;
@@ -155,6 +155,10 @@ impl QueryNode for Remote {
 impl IndexNode for Remote {
     async fn build(&self, call: &Call, task: BuildTask) -> Result<IndexFile> {
         remote!(self, call, index_node.build, (task), |role, call| role.build(&call, task).await)
+    }
+
+    async fn compact(&self, call: &Call, task: CompactionTask) -> Result<Vec<Segment>> {
+        remote!(self, call, index_node.compact, (task), |role, call| role.compact(&call, task).await)
     }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use base::clock::Clock;
 use base::fault::FaultPlan;
 use bytes::Bytes;
+use store::manifest::{Manifest, Origin};
 use store::object::decorate::FaultStore;
 use store::object::{ObjectInfo, Store, StoreError};
 use types::id::ChannelName;
@@ -133,9 +134,14 @@ impl Store for WatchedStore {
 
     async fn put(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
         self.link.reach().await?;
+        let written = bytes.clone();
         self.inner.put(name, bytes).await?;
         if name.starts_with("manifest/") {
             self.coverage.count(Event::Flush);
+            let manifest = Manifest::decode(name, &written).expect("it was just made");
+            if manifest.segments.iter().any(|segment| matches!(segment.origin, Origin::Compaction { .. })) {
+                self.coverage.count(Event::Compaction);
+            }
         }
         Ok(())
     }
