@@ -73,6 +73,8 @@ fn schema() -> Schema {
         default: None,
         dimension: data_type.is_vector().then_some(2),
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: std::collections::BTreeMap::new(),
     };
     Schema { version: 1, fields: types.into_iter().enumerate().map(field).collect() }

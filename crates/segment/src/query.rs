@@ -153,10 +153,10 @@ pub fn fetch(version: &Version, fetch: &Fetch<'_>) -> Result<Batch> {
     let Fetch { places, fields, ignore_growing, bytes_max, what } = *fetch;
     let parts = version.parts(ignore_growing);
     if places.is_empty() {
-        let empty = fields.iter().filter_map(|id| version.state.schema.field_by_id(*id)).map(|field| {
-            let dimension = field.dimension.unwrap_or(0) as usize;
-            Column::new(field.id, types::column::Values::empty(field.data_type, dimension))
-        });
+        let empty = fields
+            .iter()
+            .filter_map(|id| version.state.schema.field_by_id(*id))
+            .map(|field| Column::new(field.id, types::column::Values::empty(field)));
         return Ok(Batch::new(0, empty.collect()));
     }
     let mut order: Vec<usize> = (0..places.len()).collect();

@@ -358,7 +358,7 @@ impl Shard {
         let mut columns = Vec::with_capacity(schema.fields.len());
         for field in &schema.fields {
             columns.push(match rows.batch.column(field.id) {
-                Some(column) if column.values.data_type() == field.data_type => column.clone(),
+                Some(column) if column.values.are_of(field) => column.clone(),
                 Some(column) => {
                     let actual = column.values.data_type();
                     return Err(Error::corrupt(format!("shard {}: field {} holds {actual} in the log", self.id, field.name)));
@@ -380,7 +380,7 @@ pub fn absent_column(schema: &Schema, field: types::id::FieldId, rows: usize) ->
     if let Some(values) = field.default.as_ref().and_then(|value| Values::repeated(field.data_type, value, rows)) {
         return Some(Column::new(field.id, values));
     }
-    field.nullable.then(|| Column::nulls(field.id, field.data_type, field.dimension.unwrap_or(0) as usize, rows))
+    field.nullable.then(|| Column::nulls(field, rows))
 }
 
 impl FlushSet {

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::bitset::Bitset;
 use crate::buffer::Buffer;
-use crate::column::{Column, Strings, Values};
+use crate::column::{Arrays, Column, SparseRows, Strings, Values};
 use crate::id::FieldId;
 use crate::limits;
 use crate::schema::DataType;
@@ -113,30 +113,13 @@ fn encode_column(out: &mut BytesMut, column: &Column) -> [u8; ENTRY_BYTES] {
         at
     });
     let values_at = align(out);
-    let mut dimension = 0;
-    match &column.values {
-        Values::Bool(values) => out.put_slice(values),
-        Values::Int8(values) => out.put_slice(values.as_bytes()),
-        Values::Int16(values) => out.put_slice(values.as_bytes()),
-        Values::Int32(values) => out.put_slice(values.as_bytes()),
-        Values::Int64(values) => out.put_slice(values.as_bytes()),
-        Values::Float(values) => out.put_slice(values.as_bytes()),
-        Values::Double(values) => out.put_slice(values.as_bytes()),
-        Values::VarChar(texts) | Values::Json(texts) => {
-            out.put_slice(bytemuck::cast_slice(texts.offsets()));
-            out.put_slice(texts.bytes());
-        }
-        Values::FloatVector { dimension: d, data } => {
-            dimension = *d;
-            out.put_slice(data.as_bytes());
-        }
-    }
+    put_values(out, &column.values);
     let mut entry = [0; ENTRY_BYTES];
     let mut fields = &mut entry[..];
     fields.put_i64_le(column.field.0);
     fields.put_i32_le(column.values.data_type().number());
     fields.put_u32_le(if column.validity.is_some() { FLAG_VALIDITY } else { 0 });
-    fields.put_u32_le(dimension as u32);
+    fields.put_u32_le(detail(&column.values));
     fields.put_u32_le(column.values.slots() as u32);
     fields.put_u64_le(validity_at as u64);
     fields.put_u64_le(values_at as u64);
@@ -144,15 +127,44 @@ fn encode_column(out: &mut BytesMut, column: &Column) -> [u8; ENTRY_BYTES] {
     entry
 }
 
+/// What tells more of the type: the dimension of vectors, the number of the type of an array's elements, else 0.
+fn detail(values: &Values) -> u32 {
+    match values {
+        Values::Array(arrays) => arrays.element_type().number() as u32,
+        other => other.fixed().map_or(0, |fixed| fixed.dimension as u32),
+    }
+}
+
+fn put_values(out: &mut BytesMut, values: &Values) {
+    match values {
+        Values::VarChar(texts) | Values::Json(texts) => {
+            out.put_slice(bytemuck::cast_slice(texts.offsets()));
+            out.put_slice(texts.bytes());
+        }
+        Values::Array(arrays) => {
+            out.put_slice(arrays.offsets().as_bytes());
+            align(out);
+            put_values(out, arrays.elements());
+        }
+        Values::SparseFloatVector(rows) => {
+            out.put_slice(rows.offsets().as_bytes());
+            out.put_slice(rows.indices().as_bytes());
+            out.put_slice(rows.values().as_bytes());
+        }
+        fixed => out.put_slice(fixed.fixed().expect("every other type has values of one width").bytes),
+    }
+}
+
 fn align(out: &mut BytesMut) -> usize {
     out.put_bytes(0, out.len().next_multiple_of(ALIGNMENT) - out.len());
     out.len()
 }
 
+/// What an entry of the table says of the values.
 struct Entry {
     field: FieldId,
     data_type: DataType,
-    dimension: usize,
+    detail: u32,
     slots: usize,
 }
 
@@ -161,7 +173,7 @@ fn decode_column(bytes: &Bytes, at: usize, rows: usize) -> Result<Column> {
     let wrong = |what: &str| Error::corrupt(format!("field {field} of a batch: {what}"));
     let data_type = DataType::from_number(read_u32(bytes, at + 8)? as i32).ok_or_else(|| wrong("unknown data type"))?;
     let has_validity = read_u32(bytes, at + 12)? & FLAG_VALIDITY != 0;
-    let entry = Entry { field, data_type, dimension: read_u32(bytes, at + 16)? as usize, slots: read_u32(bytes, at + 20)? as usize };
+    let entry = Entry { field, data_type, detail: read_u32(bytes, at + 16)?, slots: read_u32(bytes, at + 20)? as usize };
     let validity = if has_validity {
         let words = slice(bytes, read_u64(bytes, at + 24)?, rows.div_ceil(64) as u64 * 8)?;
         Some(Bitset::from_words(Buffer::<u64>::from_bytes(words).to_vec(), rows))
@@ -179,41 +191,60 @@ fn decode_column(bytes: &Bytes, at: usize, rows: usize) -> Result<Column> {
 
 fn decode_values(entry: &Entry, bytes: Bytes) -> Result<Values> {
     let wrong = |what: &str| Error::corrupt(format!("field {} of a batch: {what}", entry.field));
-    let fixed = |width: usize| match entry.slots.checked_mul(width) {
-        Some(length) if length == bytes.len() => Ok(()),
-        _ => Err(wrong("values have another length")),
-    };
-    Ok(match entry.data_type {
-        DataType::Bool => {
-            fixed(1)?;
-            if bytes.iter().any(|&byte| byte > 1) {
-                return Err(wrong("a bool is neither 0 nor 1"));
-            }
-            Values::Bool(Buffer::from_bytes(bytes))
-        }
-        DataType::Int8 => fixed(1).map(|()| Values::Int8(Buffer::from_bytes(bytes.clone())))?,
-        DataType::Int16 => fixed(2).map(|()| Values::Int16(Buffer::from_bytes(bytes.clone())))?,
-        DataType::Int32 => fixed(4).map(|()| Values::Int32(Buffer::from_bytes(bytes.clone())))?,
-        DataType::Int64 => fixed(8).map(|()| Values::Int64(Buffer::from_bytes(bytes.clone())))?,
-        DataType::Float => fixed(4).map(|()| Values::Float(Buffer::from_bytes(bytes.clone())))?,
-        DataType::Double => fixed(8).map(|()| Values::Double(Buffer::from_bytes(bytes.clone())))?,
+    match entry.data_type {
         DataType::VarChar | DataType::Json => {
-            let ends = (entry.slots + 1) * 4;
-            if bytes.len() < ends {
+            let (offsets, rest) = split_offsets(&bytes, entry.slots).ok_or_else(|| wrong("values have another length"))?;
+            let texts = Strings::from_parts(offsets, rest).map_err(wrong)?;
+            Ok(if entry.data_type == DataType::VarChar { Values::VarChar(texts) } else { Values::Json(texts) })
+        }
+        DataType::Array => decode_arrays(entry, &bytes),
+        DataType::SparseFloatVector => {
+            let (offsets, rest) = split_offsets(&bytes, entry.slots).ok_or_else(|| wrong("values have another length"))?;
+            if rest.len() % 8 != 0 {
                 return Err(wrong("values have another length"));
             }
-            let offsets = Buffer::from_bytes(bytes.slice(..ends));
-            let texts = Strings::from_parts(offsets, bytes.slice(ends..)).map_err(wrong)?;
-            if entry.data_type == DataType::VarChar { Values::VarChar(texts) } else { Values::Json(texts) }
+            let half = rest.len() / 2;
+            let (indices, values) = (Buffer::from_bytes(rest.slice(..half)), Buffer::from_bytes(rest.slice(half..)));
+            SparseRows::from_parts(offsets, indices, values).map(Values::SparseFloatVector).map_err(wrong)
         }
-        DataType::FloatVector => {
-            if entry.dimension == 0 || entry.dimension > limits::DIMENSION_MAX as usize {
-                return Err(wrong("a dimension out of range"));
-            }
-            fixed(4 * entry.dimension)?;
-            Values::FloatVector { dimension: entry.dimension, data: Buffer::from_bytes(bytes) }
-        }
-    })
+        data_type => decode_fixed(entry, data_type, bytes),
+    }
+}
+
+/// The offsets of `slots` values, and what is behind them.
+fn split_offsets(bytes: &Bytes, slots: usize) -> Option<(Buffer<u32>, Bytes)> {
+    let ends = (slots + 1) * 4;
+    (bytes.len() >= ends).then(|| (Buffer::from_bytes(bytes.slice(..ends)), bytes.slice(ends..)))
+}
+
+fn decode_arrays(entry: &Entry, bytes: &Bytes) -> Result<Values> {
+    let wrong = |what: &str| Error::corrupt(format!("field {} of a batch: {what}", entry.field));
+    let (offsets, _) = split_offsets(bytes, entry.slots).ok_or_else(|| wrong("values have another length"))?;
+    let data_type = DataType::from_number(entry.detail as i32).filter(|data_type| data_type.is_element());
+    let data_type = data_type.ok_or_else(|| wrong("elements of an array are neither numbers nor texts"))?;
+    let start = ((entry.slots + 1) * 4).next_multiple_of(ALIGNMENT);
+    if start > bytes.len() {
+        return Err(wrong("values have another length"));
+    }
+    let slots = offsets.last().copied().unwrap_or_default() as usize;
+    let elements = decode_values(&Entry { field: entry.field, data_type, detail: 0, slots }, bytes.slice(start..))?;
+    Arrays::from_parts(offsets, elements).map(Values::Array).map_err(wrong)
+}
+
+fn decode_fixed(entry: &Entry, data_type: DataType, bytes: Bytes) -> Result<Values> {
+    let wrong = |what: &str| Error::corrupt(format!("field {} of a batch: {what}", entry.field));
+    let dimension = if data_type.is_vector() { entry.detail as usize } else { 0 };
+    if data_type.is_vector() && !data_type.can_have_dimension(dimension) {
+        return Err(wrong("a dimension out of range"));
+    }
+    let length = data_type.width(dimension).and_then(|width| entry.slots.checked_mul(width));
+    if length != Some(bytes.len()) {
+        return Err(wrong("values have another length"));
+    }
+    if data_type == DataType::Bool && bytes.iter().any(|&byte| byte > 1) {
+        return Err(wrong("a bool is neither 0 nor 1"));
+    }
+    Values::from_fixed(data_type, dimension, bytes).ok_or_else(|| wrong("values of no width"))
 }
 
 fn slice(bytes: &Bytes, offset: u64, length: u64) -> Result<Bytes> {
@@ -240,24 +271,46 @@ mod tests {
 
     use super::*;
 
+    /// Every type; all but the key are null in every third row.
     fn sample(rows: usize, seed: u64) -> Batch {
-        let text = |i: usize| format!("wörd-{}", (seed as usize).wrapping_mul(31).wrapping_add(i) % 977);
+        let number = |i: usize| (seed as usize).wrapping_mul(31).wrapping_add(i * 7) % 977;
+        let text = |i: usize| format!("wörd-{}", number(i));
         let validity = Bitset::from_fn(rows, |i| !(i as u64).wrapping_add(seed).is_multiple_of(3));
         let present = validity.count_ones();
-        Batch::new(
-            rows,
-            vec![
-                Column::new(FieldId(100), Values::Int64((0..rows as i64).collect::<Vec<_>>().into())),
-                Column { field: FieldId(101), validity: Some(validity.clone()), values: Values::VarChar((0..rows).map(text).collect()) },
-                Column {
-                    field: FieldId(102),
-                    validity: Some(validity),
-                    values: Values::FloatVector { dimension: 3, data: (0..3 * present).map(|i| i as f32).collect::<Vec<_>>().into() },
+        let mut columns = vec![Column::new(FieldId(100), Values::Int64((0..rows as i64).collect::<Vec<_>>().into()))];
+        let lists = || (0..=rows as u32).map(|row| row * 2).collect::<Vec<_>>().into();
+        for data_type in DataType::ALL {
+            let slots = if data_type.is_vector() { present } else { rows };
+            let fixed = |data_type: DataType, slots: usize| {
+                let bytes = (0..slots * data_type.width(16)?).map(|i| (number(i) % 2) as u8).collect::<Vec<_>>();
+                Values::from_fixed(data_type, if data_type.is_vector() { 16 } else { 0 }, bytes.into())
+            };
+            let values = fixed(data_type, slots).map_or_else(
+                || match data_type {
+                    DataType::VarChar => vec![Values::VarChar((0..rows).map(text).collect())],
+                    DataType::Json => vec![Values::Json((0..rows).map(|i| format!("[{}]", number(i))).collect())],
+                    DataType::SparseFloatVector => {
+                        let entries = |i: usize| [(number(i) as u32, 0.5), (1_000 + i as u32, i as f32)][..i % 3].to_vec();
+                        let rows: Vec<(Vec<u32>, Vec<f32>)> = (0..present).map(|i| entries(i).into_iter().unzip()).collect();
+                        vec![Values::SparseFloatVector(rows.iter().map(|(i, v)| (&i[..], &v[..])).collect())]
+                    }
+                    _ => DataType::ALL
+                        .into_iter()
+                        .filter(|element| element.is_element())
+                        .map(|element| {
+                            let texts = || Values::VarChar((0..2 * rows).map(text).collect());
+                            let elements = fixed(element, 2 * rows).unwrap_or_else(texts);
+                            Values::Array(Arrays::from_parts(lists(), elements).expect("two elements a row"))
+                        })
+                        .collect(),
                 },
-                Column::new(FieldId(103), Values::Bool((0..rows).map(|i| (i % 2) as u8).collect::<Vec<_>>().into())),
-                Column::new(FieldId(104), Values::Double((0..rows).map(|i| i as f64 / 3.0).collect::<Vec<_>>().into())),
-            ],
-        )
+                |values| vec![values],
+            );
+            for values in values {
+                columns.push(Column { field: FieldId(100 + columns.len() as i64), validity: Some(validity.clone()), values });
+            }
+        }
+        Batch::new(rows, columns)
     }
 
     #[test]
@@ -276,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_never_panic(rows in 0usize..40, seed: u64, at in 0usize..4000, value: u8, cut in 0usize..4000) {
+        fn hostile_bytes_never_panic(rows in 0usize..40, seed: u64, at in 0usize..9000, value: u8, cut in 0usize..4000) {
             let mut bytes = sample(rows, seed).encode().to_vec();
             let length = bytes.len();
             bytes[at % length] = value;

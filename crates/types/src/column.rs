@@ -2,14 +2,24 @@
 //!
 //! Scalars have a slot for every row; where a row is null the slot holds a zero value that nobody may look at. Vectors keep
 //! present rows only: slot `validity.rank(row)`. Layout and limits of the encoded form are in `batch`.
+//!
+//! Most types have values of one width: [`Values::fixed`] sees them as bytes, so that what doesn't look at values needs no arm for each.
 
 use bytes::Bytes;
 
 use crate::bitset::Bitset;
 use crate::buffer::Buffer;
 use crate::id::FieldId;
-use crate::schema::DataType;
+use crate::schema::{DataType, Field};
 use crate::value::{KeyRef, Value};
+
+pub use arrays::Arrays;
+pub use sparse::{SPARSE_INDEX_MAX, SparseRows};
+pub use strings::Strings;
+
+mod arrays;
+mod sparse;
+mod strings;
 
 /// The values of one field.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,8 +51,17 @@ pub enum Values {
     Double(Buffer<f64>),
     /// UTF-8 texts.
     VarChar(Strings),
+    /// Lists of values of one type.
+    Array(Arrays),
     /// JSON texts, valid UTF-8.
     Json(Strings),
+    /// Vectors, row after row, `dimension` bits each.
+    BinaryVector {
+        /// Bits of one vector: a multiple of 8.
+        dimension: usize,
+        /// present rows × dimension / 8
+        data: Buffer<u8>,
+    },
     /// Vectors, row after row, `dimension` floats each.
     FloatVector {
         /// Floats of one vector.
@@ -50,26 +69,70 @@ pub enum Values {
         /// present rows × dimension
         data: Buffer<f32>,
     },
+    /// Vectors, row after row, `dimension` IEEE 754 half floats each.
+    Float16Vector {
+        /// Floats of one vector.
+        dimension: usize,
+        /// present rows × dimension, as bits
+        data: Buffer<u16>,
+    },
+    /// Vectors, row after row, `dimension` upper halves of floats each.
+    BFloat16Vector {
+        /// Floats of one vector.
+        dimension: usize,
+        /// present rows × dimension, as bits
+        data: Buffer<u16>,
+    },
+    /// Vectors that name their non-zero places.
+    SparseFloatVector(SparseRows),
+    /// Vectors, row after row, `dimension` bytes each.
+    Int8Vector {
+        /// Integers of one vector.
+        dimension: usize,
+        /// present rows × dimension
+        data: Buffer<i8>,
+    },
+}
+
+/// Values of one width as the bytes they lie in: numbers and dense vectors, whatever their type.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed<'a> {
+    /// The type.
+    pub data_type: DataType,
+    /// Of vectors; 0 for numbers.
+    pub dimension: usize,
+    /// Bytes of one value.
+    pub width: usize,
+    /// slots × width, little-endian
+    pub bytes: &'a [u8],
 }
 
 impl Values {
-    /// No values of a type.
-    pub fn empty(data_type: DataType, dimension: usize) -> Self {
-        match data_type {
-            DataType::Bool => Self::Bool(Vec::new().into()),
-            DataType::Int8 => Self::Int8(Vec::new().into()),
-            DataType::Int16 => Self::Int16(Vec::new().into()),
-            DataType::Int32 => Self::Int32(Vec::new().into()),
-            DataType::Int64 => Self::Int64(Vec::new().into()),
-            DataType::Float => Self::Float(Vec::new().into()),
-            DataType::Double => Self::Double(Vec::new().into()),
-            DataType::VarChar => Self::VarChar(Strings::default()),
-            DataType::Json => Self::Json(Strings::default()),
-            DataType::FloatVector => Self::FloatVector { dimension, data: Vec::new().into() },
+    /// No values of a field.
+    pub fn empty(field: &Field) -> Self {
+        Self::zeros(field, 0)
+    }
+
+    /// `count` values of a field that nobody looks at: zero, or without content.
+    fn zeros(field: &Field, count: usize) -> Self {
+        let data_type = field.data_type;
+        match (data_type, field.element_type) {
+            (DataType::VarChar, _) => Self::VarChar(std::iter::repeat_n("", count).collect()),
+            (DataType::Json, _) => Self::Json(std::iter::repeat_n("", count).collect()),
+            (DataType::SparseFloatVector, _) => Self::SparseFloatVector(std::iter::repeat_n((&[][..], &[][..]), count).collect()),
+            (DataType::Array, Some(element)) => {
+                let none = Self::from_fixed(element, 0, Bytes::new()).unwrap_or_else(|| Self::VarChar(Strings::default()));
+                Self::Array(Arrays::empty_rows(none, count))
+            }
+            _ => {
+                let dimension = field.dimension.unwrap_or(0) as usize;
+                let width = data_type.width(dimension).expect("the types without one are above, and an array names its elements");
+                Self::from_fixed(data_type, dimension, vec![0; count * width].into()).expect("the types of variable width are above")
+            }
         }
     }
 
-    /// The same value `count` times; a vector type has no such form and gives `None`, as does a value of another type.
+    /// The same value `count` times; arrays and vectors have no such form and give `None`, as does a value of another type.
     pub fn repeated(data_type: DataType, value: &Value, count: usize) -> Option<Self> {
         Some(match (data_type, value) {
             (DataType::Bool, Value::Bool(v)) => Self::Bool(vec![u8::from(*v); count].into()),
@@ -85,18 +148,55 @@ impl Values {
         })
     }
 
+    /// Values of one width from their little-endian bytes, shared where they are aligned; `None` for types without one.
+    ///
+    /// # Panics
+    /// If the length isn't a whole number of values: the caller has checked the format.
+    pub fn from_fixed(data_type: DataType, dimension: usize, bytes: Bytes) -> Option<Self> {
+        Some(match data_type {
+            DataType::Bool => Self::Bool(Buffer::from_bytes(bytes)),
+            DataType::Int8 => Self::Int8(Buffer::from_bytes(bytes)),
+            DataType::Int16 => Self::Int16(Buffer::from_bytes(bytes)),
+            DataType::Int32 => Self::Int32(Buffer::from_bytes(bytes)),
+            DataType::Int64 => Self::Int64(Buffer::from_bytes(bytes)),
+            DataType::Float => Self::Float(Buffer::from_bytes(bytes)),
+            DataType::Double => Self::Double(Buffer::from_bytes(bytes)),
+            DataType::BinaryVector => Self::BinaryVector { dimension, data: Buffer::from_bytes(bytes) },
+            DataType::FloatVector => Self::FloatVector { dimension, data: Buffer::from_bytes(bytes) },
+            DataType::Float16Vector => Self::Float16Vector { dimension, data: Buffer::from_bytes(bytes) },
+            DataType::BFloat16Vector => Self::BFloat16Vector { dimension, data: Buffer::from_bytes(bytes) },
+            DataType::Int8Vector => Self::Int8Vector { dimension, data: Buffer::from_bytes(bytes) },
+            DataType::VarChar | DataType::Array | DataType::Json | DataType::SparseFloatVector => return None,
+        })
+    }
+
+    /// The bytes of values of one width; `None` for types without one.
+    pub fn fixed(&self) -> Option<Fixed<'_>> {
+        let (dimension, bytes) = match self {
+            Self::Bool(values) => (0, values.as_bytes()),
+            Self::Int8(values) => (0, values.as_bytes()),
+            Self::Int16(values) => (0, values.as_bytes()),
+            Self::Int32(values) => (0, values.as_bytes()),
+            Self::Int64(values) => (0, values.as_bytes()),
+            Self::Float(values) => (0, values.as_bytes()),
+            Self::Double(values) => (0, values.as_bytes()),
+            Self::BinaryVector { dimension, data } => (*dimension, data.as_bytes()),
+            Self::FloatVector { dimension, data } => (*dimension, data.as_bytes()),
+            Self::Float16Vector { dimension, data } | Self::BFloat16Vector { dimension, data } => (*dimension, data.as_bytes()),
+            Self::Int8Vector { dimension, data } => (*dimension, data.as_bytes()),
+            Self::VarChar(_) | Self::Array(_) | Self::Json(_) | Self::SparseFloatVector(_) => return None,
+        };
+        let data_type = self.data_type();
+        data_type.width(dimension).map(|width| Fixed { data_type, dimension, width, bytes })
+    }
+
     /// Slots: rows for scalars, present rows for vectors.
     pub fn slots(&self) -> usize {
         match self {
-            Self::Bool(values) => values.len(),
-            Self::Int8(values) => values.len(),
-            Self::Int16(values) => values.len(),
-            Self::Int32(values) => values.len(),
-            Self::Int64(values) => values.len(),
-            Self::Float(values) => values.len(),
-            Self::Double(values) => values.len(),
-            Self::VarChar(values) | Self::Json(values) => values.len(),
-            Self::FloatVector { dimension, data } => data.len() / (*dimension).max(1),
+            Self::VarChar(texts) | Self::Json(texts) => texts.len(),
+            Self::Array(arrays) => arrays.len(),
+            Self::SparseFloatVector(rows) => rows.len(),
+            fixed => fixed.as_fixed().slots(),
         }
     }
 
@@ -111,47 +211,49 @@ impl Values {
             Self::Float(_) => DataType::Float,
             Self::Double(_) => DataType::Double,
             Self::VarChar(_) => DataType::VarChar,
+            Self::Array(_) => DataType::Array,
             Self::Json(_) => DataType::Json,
+            Self::BinaryVector { .. } => DataType::BinaryVector,
             Self::FloatVector { .. } => DataType::FloatVector,
+            Self::Float16Vector { .. } => DataType::Float16Vector,
+            Self::BFloat16Vector { .. } => DataType::BFloat16Vector,
+            Self::SparseFloatVector(_) => DataType::SparseFloatVector,
+            Self::Int8Vector { .. } => DataType::Int8Vector,
         }
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Bool(values) => values.len(),
-            Self::Int8(values) => values.len(),
-            Self::Int16(values) => values.len() * 2,
-            Self::Int32(values) => values.len() * 4,
-            Self::Int64(values) => values.len() * 8,
-            Self::Float(values) => values.len() * 4,
-            Self::Double(values) => values.len() * 8,
-            Self::VarChar(values) | Self::Json(values) => values.bytes().len() + 4 * values.len(),
-            Self::FloatVector { data, .. } => data.len() * 4,
+            Self::VarChar(texts) | Self::Json(texts) => texts.bytes().len() + 4 * texts.len(),
+            Self::Array(arrays) => arrays.elements().bytes() + 4 * arrays.len(),
+            Self::SparseFloatVector(rows) => 8 * rows.indices().len() + 4 * rows.len(),
+            fixed => fixed.as_fixed().bytes.len(),
         }
+    }
+
+    /// Whether values may stand in a column of `field`: of its type, its dimension, and for arrays of its element type.
+    pub fn are_of(&self, field: &Field) -> bool {
+        self.data_type() == field.data_type
+            && match self {
+                Self::Array(arrays) => field.element_type == Some(arrays.elements().data_type()),
+                Self::VarChar(_) | Self::Json(_) | Self::SparseFloatVector(_) => true,
+                fixed => {
+                    !field.data_type.is_vector() || field.dimension.map(|dimension| dimension as usize) == Some(fixed.as_fixed().dimension)
+                }
+            }
     }
 
     /// The values at `slots`, in that order.
     pub fn take(&self, slots: &[u32]) -> Self {
-        fn pick<T: bytemuck::Pod>(values: &Buffer<T>, slots: &[u32]) -> Buffer<T> {
-            slots.iter().map(|&slot| values[slot as usize]).collect::<Vec<T>>().into()
-        }
         match self {
-            Self::Bool(values) => Self::Bool(pick(values, slots)),
-            Self::Int8(values) => Self::Int8(pick(values, slots)),
-            Self::Int16(values) => Self::Int16(pick(values, slots)),
-            Self::Int32(values) => Self::Int32(pick(values, slots)),
-            Self::Int64(values) => Self::Int64(pick(values, slots)),
-            Self::Float(values) => Self::Float(pick(values, slots)),
-            Self::Double(values) => Self::Double(pick(values, slots)),
-            Self::VarChar(values) => Self::VarChar(slots.iter().map(|&slot| values.get(slot as usize)).collect()),
-            Self::Json(values) => Self::Json(slots.iter().map(|&slot| values.get(slot as usize)).collect()),
-            Self::FloatVector { dimension, data } => {
-                let mut picked = Vec::with_capacity(slots.len() * dimension);
-                for &slot in slots {
-                    picked.extend_from_slice(&data[slot as usize * dimension..(slot as usize + 1) * dimension]);
-                }
-                Self::FloatVector { dimension: *dimension, data: picked.into() }
+            Self::VarChar(texts) => Self::VarChar(slots.iter().map(|&slot| texts.get(slot as usize)).collect()),
+            Self::Json(texts) => Self::Json(slots.iter().map(|&slot| texts.get(slot as usize)).collect()),
+            Self::Array(arrays) => Self::Array(arrays.take(slots)),
+            Self::SparseFloatVector(rows) => Self::SparseFloatVector(slots.iter().map(|&slot| rows.row(slot as usize)).collect()),
+            fixed => {
+                let fixed = fixed.as_fixed();
+                fixed.with_bytes(fixed.take(slots))
             }
         }
     }
@@ -161,45 +263,66 @@ impl Values {
     /// # Panics
     /// If types or dimensions differ: one field has one type.
     pub fn concat(parts: &[&Self]) -> Self {
-        macro_rules! join {
-            ($variant:ident) => {{
-                let mut all = Vec::new();
-                for part in parts {
-                    let Self::$variant(values) = part else { panic!("columns of one field have one type") };
-                    all.extend_from_slice(values);
-                }
-                Self::$variant(all.into())
-            }};
-        }
-        macro_rules! join_strings {
-            ($variant:ident) => {{
-                let texts = parts.iter().flat_map(|part| match part {
-                    Self::$variant(values) => values.iter(),
+        macro_rules! all {
+            ($variant:ident) => {
+                parts.iter().map(|part| match part {
+                    Self::$variant(values) => values,
                     _ => panic!("columns of one field have one type"),
-                });
-                Self::$variant(texts.collect())
-            }};
+                })
+            };
         }
         match parts.first().expect("at least one part is joined") {
-            Self::Bool(_) => join!(Bool),
-            Self::Int8(_) => join!(Int8),
-            Self::Int16(_) => join!(Int16),
-            Self::Int32(_) => join!(Int32),
-            Self::Int64(_) => join!(Int64),
-            Self::Float(_) => join!(Float),
-            Self::Double(_) => join!(Double),
-            Self::VarChar(_) => join_strings!(VarChar),
-            Self::Json(_) => join_strings!(Json),
-            Self::FloatVector { dimension, .. } => {
-                let mut all = Vec::new();
+            Self::VarChar(_) => Self::VarChar(all!(VarChar).flat_map(Strings::iter).collect()),
+            Self::Json(_) => Self::Json(all!(Json).flat_map(Strings::iter).collect()),
+            Self::Array(_) => Self::Array(Arrays::concat(&all!(Array).collect::<Vec<_>>())),
+            Self::SparseFloatVector(_) => Self::SparseFloatVector(all!(SparseFloatVector).flat_map(SparseRows::iter).collect()),
+            fixed => {
+                let first = fixed.as_fixed();
+                let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.bytes()).sum());
                 for part in parts {
-                    let Self::FloatVector { dimension: d, data } = part else { panic!("columns of one field have one type") };
-                    assert_eq!(d, dimension, "vectors of one field have one dimension");
-                    all.extend_from_slice(data);
+                    let part = part.fixed().filter(|part| part.data_type == first.data_type && part.dimension == first.dimension);
+                    bytes.extend_from_slice(part.expect("columns of one field have one type and dimension").bytes);
                 }
-                Self::FloatVector { dimension: *dimension, data: all.into() }
+                first.with_bytes(bytes.into())
             }
         }
+    }
+
+    fn as_fixed(&self) -> Fixed<'_> {
+        self.fixed().expect("only called where the types of variable width are dealt with")
+    }
+}
+
+impl Fixed<'_> {
+    /// How many values there are.
+    pub fn slots(&self) -> usize {
+        self.bytes.len() / self.width.max(1)
+    }
+
+    /// The bytes of the values at `slots`, in that order.
+    fn take(&self, slots: &[u32]) -> Bytes {
+        fn pick<T: bytemuck::Pod + Send + Sync>(bytes: &[u8], slots: &[u32]) -> Bytes {
+            let values: &[T] = bytemuck::cast_slice(bytes);
+            Buffer::from(slots.iter().map(|&slot| values[slot as usize]).collect::<Vec<T>>()).into_bytes()
+        }
+        match self.width {
+            1 => pick::<u8>(self.bytes, slots),
+            _ if self.data_type.is_vector() => {
+                let mut picked = Vec::with_capacity(slots.len() * self.width);
+                for &slot in slots {
+                    picked.extend_from_slice(&self.bytes[slot as usize * self.width..(slot as usize + 1) * self.width]);
+                }
+                picked.into()
+            }
+            2 => pick::<u16>(self.bytes, slots),
+            4 => pick::<u32>(self.bytes, slots),
+            _ => pick::<u64>(self.bytes, slots),
+        }
+    }
+
+    /// Other values of this type.
+    fn with_bytes(&self, bytes: Bytes) -> Values {
+        Values::from_fixed(self.data_type, self.dimension, bytes).expect("this type has a width")
     }
 }
 
@@ -209,21 +332,10 @@ impl Column {
         Self { field, validity: None, values }
     }
 
-    /// A column in which every row is null.
-    pub fn nulls(field: FieldId, data_type: DataType, dimension: usize, rows: usize) -> Self {
-        let values = match data_type {
-            DataType::Bool => Values::Bool(vec![0; rows].into()),
-            DataType::Int8 => Values::Int8(vec![0; rows].into()),
-            DataType::Int16 => Values::Int16(vec![0; rows].into()),
-            DataType::Int32 => Values::Int32(vec![0; rows].into()),
-            DataType::Int64 => Values::Int64(vec![0; rows].into()),
-            DataType::Float => Values::Float(vec![0.0; rows].into()),
-            DataType::Double => Values::Double(vec![0.0; rows].into()),
-            DataType::VarChar => Values::VarChar(std::iter::repeat_n("", rows).collect()),
-            DataType::Json => Values::Json(std::iter::repeat_n("", rows).collect()),
-            DataType::FloatVector => Values::empty(data_type, dimension),
-        };
-        Self { field, validity: Some(Bitset::zeros(rows)), values }
+    /// A column of a field in which every row is null.
+    pub fn nulls(field: &Field, rows: usize) -> Self {
+        let slots = if field.data_type.is_vector() { 0 } else { rows };
+        Self { field: field.id, validity: Some(Bitset::zeros(rows)), values: Values::zeros(field, slots) }
     }
 
     /// Rows, null ones included.
@@ -276,87 +388,5 @@ impl Column {
         });
         let values: Vec<&Values> = parts.iter().map(|part| &part.values).collect();
         Self { field, validity, values: Values::concat(&values) }
-    }
-}
-
-/// Texts one after the other with their ends.
-#[derive(Clone, PartialEq)]
-pub struct Strings {
-    /// rows + 1 offsets into `bytes`, ascending, the first 0.
-    offsets: Buffer<u32>,
-    bytes: Bytes,
-}
-
-impl Strings {
-    /// Texts from their stored parts.
-    ///
-    /// # Errors
-    /// Says what is wrong if offsets don't ascend from 0 to the number of bytes, or a text isn't UTF-8.
-    pub fn from_parts(offsets: Buffer<u32>, bytes: Bytes) -> Result<Self, &'static str> {
-        if offsets.first() != Some(&0) || offsets.last().map(|&end| end as usize) != Some(bytes.len()) {
-            return Err("offsets of texts don't span their bytes");
-        }
-        if offsets.windows(2).any(|pair| pair[0] > pair[1]) {
-            return Err("offsets of texts don't ascend");
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|_| "a text isn't UTF-8")?;
-        if offsets.iter().any(|&offset| !text.is_char_boundary(offset as usize)) {
-            return Err("a text isn't UTF-8");
-        }
-        Ok(Self { offsets, bytes })
-    }
-
-    /// Number of texts.
-    pub fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// True where there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The text at `row`.
-    pub fn get(&self, row: usize) -> &str {
-        let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
-        std::str::from_utf8(&self.bytes[range]).expect("checked when the column was made")
-    }
-
-    /// All texts.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(|row| self.get(row))
-    }
-
-    /// The offsets: one more than there are texts.
-    pub fn offsets(&self) -> &[u32] {
-        &self.offsets
-    }
-
-    /// The bytes of all texts.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self { offsets: vec![0].into(), bytes: Bytes::new() }
-    }
-}
-
-impl std::fmt::Debug for Strings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-impl<S: AsRef<str>> FromIterator<S> for Strings {
-    fn from_iter<I: IntoIterator<Item = S>>(texts: I) -> Self {
-        let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
-        for text in texts {
-            bytes.extend_from_slice(text.as_ref().as_bytes());
-            offsets.push(u32::try_from(bytes.len()).expect("a column of texts is bounded by WRITE_BYTES_MAX"));
-        }
-        Self { offsets: offsets.into(), bytes: bytes.into() }
     }
 }

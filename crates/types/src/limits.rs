@@ -12,8 +12,12 @@ pub const VECTOR_FIELDS_MAX: usize = 10;
 pub const SHARDS_MAX: i32 = 16;
 /// Dimensions of a float vector (`proxy.maxDimension`).
 pub const DIMENSION_MAX: i64 = 32_768;
+/// Bits of a binary vector: eight times what other vectors may have.
+pub const BINARY_DIMENSION_MAX: i64 = 8 * DIMENSION_MAX;
 /// Bytes of a varchar value that a schema may allow (`proxy.maxVarCharLength`).
 pub const VARCHAR_BYTES_MAX: i64 = 65_535;
+/// Elements of an array that a schema may allow.
+pub const ARRAY_CAPACITY_MAX: i64 = 4_096;
 /// Bytes of a JSON value (`common.JSONMaxLength`).
 pub const JSON_BYTES_MAX: usize = 65_536;
 /// Bytes of a collection's description (`proxy.maxCollectionDescriptionLength`).

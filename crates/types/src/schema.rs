@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::FieldId;
+use crate::limits;
 use crate::value::Value;
 
 /// The hidden row id.
@@ -40,15 +41,27 @@ pub enum DataType {
     Double = 11,
     /// UTF-8 text with a greatest length in bytes.
     VarChar = 21,
+    /// A list of values of one scalar type, with a greatest length.
+    Array = 22,
     /// A JSON text.
     Json = 23,
+    /// A vector of bits.
+    BinaryVector = 100,
     /// A vector of 32-bit floats.
     FloatVector = 101,
+    /// A vector of IEEE 754's 16-bit floats.
+    Float16Vector = 102,
+    /// A vector of the upper halves of 32-bit floats.
+    BFloat16Vector = 103,
+    /// A vector that names its non-zero places.
+    SparseFloatVector = 104,
+    /// A vector of 8-bit signed integers.
+    Int8Vector = 105,
 }
 
 impl DataType {
     /// Every type that a schema may hold.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::Bool,
         Self::Int8,
         Self::Int16,
@@ -57,8 +70,14 @@ impl DataType {
         Self::Float,
         Self::Double,
         Self::VarChar,
+        Self::Array,
         Self::Json,
+        Self::BinaryVector,
         Self::FloatVector,
+        Self::Float16Vector,
+        Self::BFloat16Vector,
+        Self::SparseFloatVector,
+        Self::Int8Vector,
     ];
 
     /// The type with Milvus's number, if Elanus has it.
@@ -82,14 +101,53 @@ impl DataType {
             Self::Float => "Float",
             Self::Double => "Double",
             Self::VarChar => "VarChar",
+            Self::Array => "Array",
             Self::Json => "JSON",
+            Self::BinaryVector => "BinaryVector",
             Self::FloatVector => "FloatVector",
+            Self::Float16Vector => "Float16Vector",
+            Self::BFloat16Vector => "BFloat16Vector",
+            Self::SparseFloatVector => "SparseFloatVector",
+            Self::Int8Vector => "Int8Vector",
         }
     }
 
     /// Whether it is a vector.
     pub fn is_vector(self) -> bool {
-        matches!(self, Self::FloatVector)
+        self.number() >= Self::BinaryVector.number()
+    }
+
+    /// Whether it is a vector with a dimension: all but sparse ones.
+    pub fn is_dense_vector(self) -> bool {
+        self.is_vector() && self != Self::SparseFloatVector
+    }
+
+    /// Whether an array may have elements of it.
+    pub fn is_element(self) -> bool {
+        self.number() <= Self::VarChar.number()
+    }
+
+    /// Bytes of one value where all have the same number of them: of numbers, and of dense vectors of `dimension`.
+    pub fn width(self, dimension: usize) -> Option<usize> {
+        match self {
+            Self::Bool | Self::Int8 => Some(1),
+            Self::Int16 => Some(2),
+            Self::Int32 | Self::Float => Some(4),
+            Self::Int64 | Self::Double => Some(8),
+            Self::BinaryVector => Some(dimension / 8),
+            Self::FloatVector => Some(4 * dimension),
+            Self::Float16Vector | Self::BFloat16Vector => Some(2 * dimension),
+            Self::Int8Vector => Some(dimension),
+            Self::VarChar | Self::Array | Self::Json | Self::SparseFloatVector => None,
+        }
+    }
+
+    /// Whether a dense vector of this type may have `dimension` dimensions, as far as storage is concerned.
+    pub fn can_have_dimension(self, dimension: usize) -> bool {
+        match self {
+            Self::BinaryVector => dimension.is_multiple_of(8) && (1..=limits::BINARY_DIMENSION_MAX as usize).contains(&dimension),
+            _ => (1..=limits::DIMENSION_MAX as usize).contains(&dimension),
+        }
     }
 
     /// Whether it is an integer of any width.
@@ -102,9 +160,9 @@ impl DataType {
         self.is_integer() || matches!(self, Self::Float | Self::Double)
     }
 
-    /// Whether values have a variable length.
+    /// Whether it is a scalar whose values have a variable length.
     pub fn is_variable(self) -> bool {
-        matches!(self, Self::VarChar | Self::Json)
+        matches!(self, Self::VarChar | Self::Array | Self::Json)
     }
 }
 
@@ -138,12 +196,18 @@ pub struct Field {
     /// Taken where a row has no value, before null is.
     #[serde(default)]
     pub default: Option<Value>,
-    /// Dimensions; of vectors only.
+    /// Dimensions, of a binary vector bits; of dense vectors only.
     #[serde(default)]
     pub dimension: Option<u32>,
-    /// Bytes; of VarChar only.
+    /// Bytes; of VarChar, and of the elements of an array of it.
     #[serde(default)]
     pub max_length: Option<u32>,
+    /// What elements are; of arrays only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element_type: Option<DataType>,
+    /// Elements of one value; of arrays only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_capacity: Option<u32>,
     /// All type parameters as the client sent them, to be given back; those above are parsed from here.
     #[serde(default)]
     pub type_params: BTreeMap<String, String>,

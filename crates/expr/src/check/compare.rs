@@ -204,7 +204,7 @@ fn compare_field(column: &Column<'_>, comparison: &Comparison<'_>) -> Result<Pre
             let Literal::Text(text) = &comparison.constant.literal else { return Err(comparison.incomparable(data_type.name())) };
             Condition::Text { field, within: texts_that(op, text) }
         }
-        DataType::Json | DataType::FloatVector => return Err(comparison.incomparable(data_type.name())),
+        _ => return Err(comparison.incomparable(data_type.name())),
     };
     Ok(field_test(condition, comparison.negated()))
 }

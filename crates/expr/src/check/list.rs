@@ -103,7 +103,7 @@ fn field_members(column: &Column<'_>, values: Vec<Literal>) -> Result<Condition>
             let texts = values.into_iter().map(text).collect::<Result<Vec<Arc<str>>>>()?;
             Condition::Text { field, within: TextValues::In(TextSet::new(texts)) }
         }
-        DataType::Json | DataType::FloatVector => match values.first() {
+        _ => match values.first() {
             Some(value) => return Err(wrong(value)),
             None => return Err(format!("'in' is not supported on {data_type}")),
         },

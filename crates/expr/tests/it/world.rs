@@ -24,6 +24,8 @@ pub fn field(id: i64, name: &str, data_type: DataType) -> Field {
         default: None,
         dimension: data_type.is_vector().then_some(2),
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: BTreeMap::new(),
     }
 }
@@ -76,6 +78,7 @@ pub fn column(field: &Field, rows: &[Option<Value>]) -> Column {
         DataType::VarChar => Values::VarChar(rows.iter().map(text).collect()),
         DataType::Json => Values::Json(rows.iter().map(|value| value.as_ref().map_or(String::new(), Value::to_string)).collect()),
         DataType::FloatVector => Values::FloatVector { dimension: 2, data: vec![0.0; 2 * rows.len()].into() },
+        other => panic!("no row has a value of {other}"),
     };
     let validity = field.nullable.then(|| Bitset::from_fn(rows.len(), |row| rows[row].is_some()));
     Column { field: field.id, validity, values }

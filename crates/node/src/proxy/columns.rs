@@ -108,7 +108,7 @@ fn absent(expected: &Expected<'_>, field: &Field) -> Result<Column> {
         return Ok(Column::new(field.id, values));
     }
     if field.nullable {
-        return Ok(Column::nulls(field.id, field.data_type, field.dimension.unwrap_or(0) as usize, expected.rows));
+        return Ok(Column::nulls(field, expected.rows));
     }
     Err(Error::invalid(format!("fieldSchema({}) has no corresponding fieldData pass in", field.name)))
 }
@@ -252,6 +252,7 @@ fn illegal_words(data_type: DataType) -> (&'static str, &'static str) {
         DataType::VarChar => ("varchar", "string array"),
         DataType::Json => ("json", "json array"),
         DataType::FloatVector => ("float vector", "float vector"),
+        _ => unreachable!("check_types lets no other type into a schema"),
     }
 }
 

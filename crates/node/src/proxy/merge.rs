@@ -138,7 +138,7 @@ pub fn gather(batches: &[&Batch], field: &Field, picks: &[Pick]) -> Result<Colum
         if let Some(pick) = picks.first() {
             return Err(lacking(field, pick));
         }
-        return Ok(Column::new(field.id, Values::empty(field.data_type, field.dimension.unwrap_or(0) as usize)));
+        return Ok(Column::new(field.id, Values::empty(field)));
     }
     let is_there = |pick: &&Pick| columns[pick.part].is_some_and(|column| pick.row < column.rows());
     if let Some(pick) = picks.iter().find(|pick| !is_there(pick)) {

@@ -63,6 +63,8 @@ fn dynamic_field(id: FieldId) -> Field {
         default: Some(Value::String("{}".into())),
         dimension: None,
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: BTreeMap::new(),
     }
 }
@@ -141,7 +143,7 @@ fn check_types(fields: &[FieldSchema]) -> Result<()> {
             Ok(WireType::String) => {
                 return Err(Error::invalid("string data type not supported yet, please use VarChar type instead"));
             }
-            Ok(other) if DataType::from_number(field.data_type).is_none() => {
+            Ok(other) if !DataType::from_number(field.data_type).is_some_and(is_served) => {
                 let (data_type, name) = (other.as_str_name(), &field.name);
                 return Err(Error::invalid(format!("data type {data_type} not supported, field name = {name}")));
             }
@@ -149,6 +151,11 @@ fn check_types(fields: &[FieldSchema]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether rows may have values of this type by now.
+fn is_served(data_type: DataType) -> bool {
+    data_type == DataType::FloatVector || !data_type.is_vector() && data_type != DataType::Array
 }
 
 fn check_partition_key(fields: &[FieldSchema]) -> Result<()> {
@@ -207,6 +214,8 @@ fn parse_field(wire: &FieldSchema, rules: &Rules<'_>) -> Result<Field> {
         default,
         dimension,
         max_length,
+        element_type: None,
+        max_capacity: None,
         type_params,
     })
 }

@@ -128,6 +128,8 @@ fn schema() -> Schema {
         default: None,
         dimension: None,
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: BTreeMap::new(),
     };
     Schema { version: 1, fields: vec![field] }

@@ -41,6 +41,8 @@ fn field(id: i64, name: &str, data_type: DataType, kind: FieldKind, dimension: O
         default: None,
         dimension,
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: Default::default(),
     }
 }

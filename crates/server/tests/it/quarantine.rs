@@ -206,6 +206,8 @@ fn schema() -> Schema {
         default: None,
         dimension: None,
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: BTreeMap::new(),
     };
     Schema { version: 1, fields: vec![field(100, "id", FieldKind::Primary), field(101, "number", FieldKind::Plain)] }

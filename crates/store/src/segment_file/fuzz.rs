@@ -34,6 +34,8 @@ fn schema() -> Schema {
         default: None,
         dimension: data_type.is_vector().then_some(4),
         max_length: None,
+        element_type: None,
+        max_capacity: None,
         type_params: Default::default(),
     };
     let fields = vec![

@@ -309,14 +309,14 @@ impl SegmentReader {
             DataType::Int64 => Values::Int64(span.buffer(file, self.rows)?),
             DataType::Float => Values::Float(span.buffer(file, self.rows)?),
             DataType::Double => Values::Double(span.buffer(file, self.rows)?),
-            DataType::VarChar | DataType::Json | DataType::FloatVector => return Err(self.wrong_use(field.id, "isn't of fixed width")),
+            _ => return Err(self.wrong_use(field.id, "isn't of fixed width")),
         };
         Ok(Column { field: field.id, validity: stored.validity(file, self.rows)?, values })
     }
 
     /// What a field that is younger than the segment reads as.
     fn made_up(&self, field: &Field) -> Result<Column> {
-        let Some(default) = &field.default else { return Ok(Column::nulls(field.id, field.data_type, 0, self.rows)) };
+        let Some(default) = &field.default else { return Ok(Column::nulls(field, self.rows)) };
         let values = Values::repeated(field.data_type, default, self.rows);
         values.map(|values| Column::new(field.id, values)).ok_or_else(|| self.contradiction(field, "has a default of another type"))
     }

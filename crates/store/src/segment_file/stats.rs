@@ -206,7 +206,7 @@ fn bounds_of(column: &Column, rows: std::ops::Range<usize>) -> Option<Bounds> {
             let (low, high) = rows.fold((first, first), |(low, high), row| (low.min(v.get(row)), high.max(v.get(row))));
             Some((Value::String(prefix(low).into()), Value::String(above(high)?.into())))
         }
-        Values::Json(_) | Values::FloatVector { .. } => None,
+        _ => None,
     }
     .map(|(low, high)| Bounds { low, high })
 }
