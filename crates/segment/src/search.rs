@@ -181,28 +181,35 @@ fn with_vectors<T>(
     match part {
         Part::Sealed(sealed) => {
             let column = sealed.reader().vectors(request.field)?;
-            check_dimension(request, column.dimension())?;
+            let (dimension, data) = floats(request, column.values())?;
             let rows = match column.row_map() {
-                Some(map) => SliceRows::with_row_map(column.dimension(), column.data(), map, column.rows()),
-                None => SliceRows::new(column.dimension(), column.data()),
+                Some(map) => SliceRows::with_row_map(dimension, data, map, column.rows()),
+                None => SliceRows::new(dimension, data),
             };
             let index = sealed.index_of(request.field).filter(|index| index.description().metric == request.metric);
             work(&rows, index.map(|index| &**index))
         }
         Part::Growing(chunk) => {
             let column = chunk.batch.column(request.field).expect("chunks have every field of the schema");
-            let Values::FloatVector { dimension, data } = &column.values else {
-                return Err(Error::internal(format!("field {} isn't a vector", request.field)));
-            };
-            check_dimension(request, *dimension)?;
+            let (dimension, data) = floats(request, &column.values)?;
             let map: Option<Vec<u32>> = column.validity.as_ref().map(|validity| validity.iter_ones().map(|row| row as u32).collect());
             let rows = match &map {
-                Some(map) => SliceRows::with_row_map(*dimension, data, map, chunk.rows()),
-                None => SliceRows::new(*dimension, data),
+                Some(map) => SliceRows::with_row_map(dimension, data, map, chunk.rows()),
+                None => SliceRows::new(dimension, data),
             };
             work(&rows, None)
         }
     }
+}
+
+/// The floats of vectors of the request's dimension.
+fn floats<'a>(request: &Search<'_>, values: &'a Values) -> Result<(usize, &'a [f32])> {
+    let Values::FloatVector { dimension, data } = values else {
+        let reason = format!("field {} of type {} can't be searched: unsupported operation", request.field, values.data_type());
+        return Err(Error::new(types::Code::UNSUPPORTED, reason));
+    };
+    check_dimension(request, *dimension)?;
+    Ok((*dimension, data))
 }
 
 fn column<'a>(request: &Search<'_>, rows: &'a SliceRows<'a>) -> flat::Column<'a> {

@@ -18,8 +18,9 @@ use store::name::{self, AttemptId};
 use store::object::StoreError;
 use store::reference::ObjectRef;
 use store::segment_file::{ScrubCursor, SegmentReader};
-use types::Result;
+use types::column::Values;
 use types::index_params::IndexDefinition;
+use types::{Error, Result};
 
 use crate::opener::Opener;
 
@@ -114,10 +115,13 @@ impl IndexNode for IndexNodeRole {
 
 fn build_container(reader: &SegmentReader, definition: &IndexDefinition, context: &BuildContext<'_>) -> Result<Vec<u8>> {
     let column = reader.vectors(definition.field)?;
-    let params = BuildParams::from_definition(definition, column.dimension())?;
+    let Values::FloatVector { dimension, data } = column.values() else {
+        return Err(Error::internal(format!("an index of {} is to be built", column.values().data_type())));
+    };
+    let params = BuildParams::from_definition(definition, *dimension)?;
     let rows = match column.row_map() {
-        Some(map) => SliceRows::with_row_map(column.dimension(), column.data(), map, column.rows()),
-        None => SliceRows::new(column.dimension(), column.data()),
+        Some(map) => SliceRows::with_row_map(*dimension, data, map, column.rows()),
+        None => SliceRows::new(*dimension, data),
     };
     let draft = build::build(&params, &rows, context)?;
     Ok(draft.to_bytes())

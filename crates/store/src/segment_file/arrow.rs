@@ -3,23 +3,26 @@
 //! Written by arrow's own writer, so that any Arrow reader opens them. Read by walking the footer and the batch's header here:
 //! a column is two ranges of the file, checked against its number of rows, and no byte of it is touched.
 //!
-//! Shapes: plain columns (fixed width, with or without validity), one run-end encoded column (partitions), one list of fixed
-//! size (vectors). Each column says in its metadata (`elanus.type`) which of our types it has; columns without it are internal.
+//! Shapes: plain columns (fixed width, with or without validity), one run-end encoded column (partitions), and vectors: lists of fixed
+//! size, binary of fixed size, or lists of entries. Each column says in its metadata (`elanus.type`) which of our types it has; columns without it are internal.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt32Type, UInt64Type};
-use arrow_array::{ArrayRef, ArrowPrimitiveType, FixedSizeListArray, PrimitiveArray, RecordBatch, RunArray};
-use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeBinaryArray, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch, RunArray,
+    StructArray,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_ipc::{Block, MetadataVersion, Type};
-use arrow_schema::{DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema};
+use arrow_schema::{ArrowError, DataType as ArrowType, Field as ArrowField, Fields, Schema as ArrowSchema};
 use bytemuck::Pod;
 use bytes::Bytes;
 use types::bitset::Bitset;
 use types::buffer::Buffer;
-use types::column::Values;
+use types::column::{Fixed, SparseRows, Values};
 use types::schema::DataType;
 use types::{Error, Result};
 
@@ -88,11 +91,19 @@ impl NewColumn {
     }
 
     /// The vectors of a field, slot after slot.
-    pub fn vectors(name: &str, dimension: usize, data: &Buffer<f32>) -> Result<Self> {
-        let item = Arc::new(ArrowField::new("item", ArrowType::Float32, false));
-        let size = i32::try_from(dimension).map_err(|_| Error::internal(format!("vectors of {dimension} dimensions")))?;
-        let array = FixedSizeListArray::try_new(item, size, plain::<Float32Type>(data, None), None);
-        Ok(Self::named(name.to_owned(), Arc::new(array.map_err(|error| not_written(&error))?), Some(DataType::FloatVector)))
+    ///
+    /// # Errors
+    /// `INTERNAL`: arrow refuses, or the values are no vectors.
+    pub fn vectors(name: &str, values: &Values) -> Result<Self> {
+        let array = match values {
+            Values::FloatVector { dimension, data } => float_lists(*dimension, data),
+            Values::SparseFloatVector(rows) => entries(rows),
+            other => match other.fixed().filter(|fixed| fixed.data_type.is_vector()) {
+                Some(fixed) => binary(fixed),
+                None => return Err(Error::internal(format!("a column of {} is stored as vectors", values.data_type()))),
+            },
+        };
+        Ok(Self::named(name.to_owned(), array.map_err(|error| not_written(&error))?, Some(values.data_type())))
     }
 
     fn named(name: String, array: ArrayRef, data_type: Option<DataType>) -> Self {
@@ -101,6 +112,35 @@ impl NewColumn {
             data_type.map(|data_type| (TYPE_KEY.to_owned(), data_type.number().to_string())).into_iter().collect();
         Self { field: field.with_metadata(metadata), array }
     }
+}
+
+fn float_lists(dimension: usize, data: &Buffer<f32>) -> std::result::Result<ArrayRef, ArrowError> {
+    let item = Arc::new(ArrowField::new("item", ArrowType::Float32, false));
+    let array = FixedSizeListArray::try_new(item, bounded(dimension)?, plain::<Float32Type>(data, None), None)?;
+    Ok(Arc::new(array))
+}
+
+/// Vectors of which Arrow needs to know no more than their bytes.
+fn binary(fixed: Fixed<'_>) -> std::result::Result<ArrayRef, ArrowError> {
+    let bytes = arrow_buffer::Buffer::from(fixed.bytes);
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(bounded(fixed.width)?, bytes, None)?))
+}
+
+/// Sparse vectors: lists of index and value.
+fn entries(rows: &SparseRows) -> std::result::Result<ArrayRef, ArrowError> {
+    let fields =
+        Fields::from(vec![ArrowField::new("index", ArrowType::UInt32, false), ArrowField::new("value", ArrowType::Float32, false)]);
+    let columns = vec![plain::<UInt32Type>(rows.indices(), None), plain::<Float32Type>(rows.values(), None)];
+    let item = ArrowField::new("item", ArrowType::Struct(fields.clone()), false);
+    // Arrow's offsets are signed.
+    bounded(rows.indices().len())?;
+    let offsets: Vec<i32> = rows.offsets().iter().map(|&offset| offset as i32).collect();
+    let entries = StructArray::try_new(fields, columns, None)?;
+    Ok(Arc::new(ListArray::try_new(Arc::new(item), OffsetBuffer::new(offsets.into()), Arc::new(entries), None)?))
+}
+
+fn bounded(count: usize) -> std::result::Result<i32, ArrowError> {
+    i32::try_from(count).map_err(|_| ArrowError::InvalidArgumentError(format!("{count} exceeds what Arrow counts to")))
 }
 
 fn plain<T: ArrowPrimitiveType<Native: Pod>>(values: &Buffer<T::Native>, validity: Option<&Bitset>) -> ArrayRef {
@@ -158,12 +198,23 @@ pub(crate) struct StoredColumn {
 pub(crate) enum Layout {
     /// One after the other.
     Plain(Span),
-    /// `dimension` floats for each row.
-    List {
-        /// Floats.
-        dimension: usize,
-        /// The floats.
-        floats: Span,
+    /// So many bytes for each row: a list of floats, or binary.
+    Wide {
+        /// Bytes.
+        width: usize,
+        /// rows × width
+        values: Span,
+    },
+    /// A list of index and value for each row.
+    Entries {
+        /// i32 each: one more than rows, or none where there is no row.
+        offsets: Span,
+        /// How many entries all rows have.
+        count: usize,
+        /// u32 each.
+        indices: Span,
+        /// f32 each.
+        values: Span,
     },
     /// Runs of one value.
     Runs {
@@ -185,6 +236,14 @@ impl Span {
     /// The first `count` values of type `T`, mapped.
     pub fn buffer<T: Pod>(self, file: &CheckedFile, count: usize) -> Result<Buffer<T>> {
         Ok(Buffer::from_bytes(file.read(self.offset, self.bounded::<T>(file, count)?)?))
+    }
+
+    /// The bytes of the first `count` values of `width` bytes, mapped.
+    pub fn bytes(self, file: &CheckedFile, count: usize, width: usize) -> Result<Bytes> {
+        match (count as u64).checked_mul(width as u64) {
+            Some(length) if length <= self.length => file.read(self.offset, length),
+            _ => Err(file.wrong(format!("{count} values of {width} bytes in a buffer of {} bytes", self.length))),
+        }
     }
 
     /// The same, its blocks compared with their checksums: for what is small.
@@ -354,16 +413,42 @@ impl Walk<'_> {
             }
             Type::FixedSizeList => {
                 let size = field.type_as_fixed_size_list().map_or(0, |list| list.listSize());
-                let dimension = usize::try_from(size).ok().filter(|&dimension| dimension > 0);
-                let dimension = dimension.ok_or_else(|| self.file.wrong(format!("column {name} has lists of {size}")))?;
                 let validity = self.span()?;
                 self.node()?;
                 self.span()?;
-                (validity, Layout::List { dimension, floats: self.span()? })
+                (validity, Layout::Wide { width: self.width(&name, size)? * size_of::<f32>(), values: self.span()? })
+            }
+            Type::FixedSizeBinary => {
+                let size = field.type_as_fixed_size_binary().map_or(0, |binary| binary.byteWidth());
+                (self.span()?, Layout::Wide { width: self.width(&name, size)?, values: self.span()? })
+            }
+            Type::List => {
+                let (validity, offsets) = (self.span()?, self.span()?);
+                let (count, _) = self.node()?;
+                self.span()?;
+                let (indices, values) = (self.child(&name, count)?, self.child(&name, count)?);
+                (validity, Layout::Entries { offsets, count, indices, values })
             }
             _ => (self.span()?, Layout::Plain(self.span()?)),
         };
         Ok(StoredColumn { name, data_type: data_type_of(field), nulls, validity, values })
+    }
+}
+
+impl Walk<'_> {
+    /// The size of what Arrow says has one.
+    fn width(&self, name: &str, size: i32) -> Result<usize> {
+        let width = usize::try_from(size).ok().filter(|&width| width > 0);
+        width.ok_or_else(|| self.file.wrong(format!("column {name} has lists of {size}")))
+    }
+
+    /// The values of a plain child of `count` rows.
+    fn child(&mut self, name: &str, count: usize) -> Result<Span> {
+        if self.node()?.0 != count {
+            return Err(self.file.wrong(format!("column {name} has entries of which a part is missing")));
+        }
+        self.span()?;
+        self.span()
     }
 }
 

@@ -27,7 +27,7 @@ struct PageBytes;
 
 impl Weighter<PageKey, Arc<Page>> for PageBytes {
     fn weight(&self, _key: &PageKey, page: &Arc<Page>) -> u64 {
-        page.bytes() as u64
+        page.memory() as u64
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use types::batch::Batch;
 use types::bitset::Bitset;
 use types::blob::{Blob, MemoryBlob};
-use types::column::{Column, Values};
+use types::column::{Arrays, Column, Values};
 use types::id::{CollectionId, FieldId, PartitionId, SegmentId};
 use types::schema::{DataType, Field, FieldKind, Schema};
 use types::time::Timestamp;
@@ -23,7 +23,24 @@ const ROWS: usize = 1_100;
 const PAGE_CACHE_BYTES: u64 = 1 << 20;
 
 fn schema() -> Schema {
-    let field = |id: i64, data_type: DataType, nullable: bool| Field {
+    let array = |id: i64, element: DataType| Field { element_type: Some(element), ..field(id, DataType::Array, true) };
+    let fields = vec![
+        field(100, DataType::VarChar, false),
+        field(101, DataType::Bool, true),
+        field(102, DataType::Int64, false),
+        field(103, DataType::Json, true),
+        field(104, DataType::FloatVector, true),
+        field(105, DataType::FloatVector, false),
+        field(106, DataType::SparseFloatVector, true),
+        field(107, DataType::BFloat16Vector, false),
+        array(108, DataType::Bool),
+        array(109, DataType::VarChar),
+    ];
+    Schema { version: 1, fields }
+}
+
+fn field(id: i64, data_type: DataType, nullable: bool) -> Field {
+    Field {
         id: FieldId(id),
         name: format!("f{id}"),
         description: String::new(),
@@ -32,21 +49,12 @@ fn schema() -> Schema {
         auto_id: false,
         nullable,
         default: None,
-        dimension: data_type.is_vector().then_some(4),
+        dimension: data_type.is_dense_vector().then_some(4),
         max_length: None,
         element_type: None,
         max_capacity: None,
         type_params: Default::default(),
-    };
-    let fields = vec![
-        field(100, DataType::VarChar, false),
-        field(101, DataType::Bool, true),
-        field(102, DataType::Int64, false),
-        field(103, DataType::Json, true),
-        field(104, DataType::FloatVector, true),
-        field(105, DataType::FloatVector, false),
-    ];
-    Schema { version: 1, fields }
+    }
 }
 
 fn sample() -> &'static EncodedSegment {
@@ -54,6 +62,12 @@ fn sample() -> &'static EncodedSegment {
     SAMPLE.get_or_init(|| {
         let validity = Bitset::from_fn(ROWS, |row| row % 3 != 1);
         let vectors = |slots: usize| Values::FloatVector { dimension: 4, data: vec![0.5; 4 * slots].into() };
+        let sparse = |slots: usize| {
+            Values::SparseFloatVector((0..slots).map(|slot| (&[3, 9][..slot % 3 / 2 * 2], &[0.5, 2.0][..slot % 3 / 2 * 2])).collect())
+        };
+        let offsets = || (0..=ROWS as u32).map(|row| 2 * row).collect::<Vec<_>>().into();
+        let arrays = |elements| Values::Array(Arrays::from_parts(offsets(), elements).expect("two elements a row"));
+        let words = (0..2 * ROWS).map(|i| format!("word {}", i % 7));
         let columns = vec![
             Column::new(FieldId(100), Values::VarChar((0..ROWS).map(|row| format!("key {}", row % 1_000)).collect())),
             Column { field: FieldId(101), validity: Some(validity.clone()), values: Values::Bool(vec![1; ROWS].into()) },
@@ -63,8 +77,12 @@ fn sample() -> &'static EncodedSegment {
                 validity: Some(validity.clone()),
                 values: Values::Json((0..ROWS).map(|row| row.to_string()).collect()),
             },
-            Column { field: FieldId(104), values: vectors(validity.count_ones()), validity: Some(validity) },
+            Column { field: FieldId(104), values: vectors(validity.count_ones()), validity: Some(validity.clone()) },
             Column::new(FieldId(105), vectors(ROWS)),
+            Column { field: FieldId(106), values: sparse(validity.count_ones()), validity: Some(validity.clone()) },
+            Column::new(FieldId(107), Values::BFloat16Vector { dimension: 4, data: vec![0x3f80; 4 * ROWS].into() }),
+            Column { field: FieldId(108), values: arrays(Values::Bool(vec![1; 2 * ROWS].into())), validity: Some(validity.clone()) },
+            Column { field: FieldId(109), values: arrays(Values::VarChar(words.collect())), validity: Some(validity) },
         ];
         let rows = SegmentRows {
             batch: Batch::new(ROWS, columns),

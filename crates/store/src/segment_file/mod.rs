@@ -2,7 +2,7 @@
 //!
 //! [`encode`] turns rows into objects and the manifest's entry, without I/O; the caller puts the objects and commits the entry.
 //! [`SegmentReader::open`] takes the files as blobs and gives columns: fixed-width scalars and vectors where they lie in the mapping,
-//! texts by decoded pages ([`PageCache`]), rows of a key ([`KeyIndex`]), bounds of values ([`Stats`]).
+//! texts and lists by decoded pages ([`PageCache`]), rows of a key ([`KeyIndex`]), bounds of values ([`Stats`]).
 //!
 //! Invariants: rows are sorted by partition; a row's offset is the same in every file; headers, footers and whatever is copied were
 //! compared with their checksums, mapped bulk by [`SegmentReader::scrub`]; the open reader never changes and may be shared.
@@ -16,6 +16,7 @@ mod blocks;
 mod cache;
 pub(crate) mod fuzz;
 mod keys;
+mod lists;
 mod page;
 mod reader;
 mod stats;

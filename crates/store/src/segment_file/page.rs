@@ -1,11 +1,9 @@
 //! One data page of a Parquet file as this program writes it: version 1, plain byte arrays, zstd or nothing around them.
 //!
 //! Pages are decoded here rather than by the parquet crate, because a page is the unit of random access and of caching: this goes
-//! straight to texts, and every allocation is bounded by the header's own figures, which are checked first.
+//! straight to the values' bytes, and every allocation is bounded by the header's own figures, which are checked first.
 
 use types::bitset::Bitset;
-use types::buffer::Buffer;
-use types::column::Strings;
 
 /// The largest page that is read: the writer ends one with the value that fills it.
 pub(crate) const PAGE_BYTES_MAX: usize = 2 * super::VALUE_BYTES_MAX;
@@ -16,16 +14,32 @@ pub(crate) type Damage = &'static str;
 /// What a page decodes to.
 #[derive(PartialEq, Debug)]
 pub(crate) struct Page {
-    /// A text for each row, empty where there is no value.
-    pub texts: Strings,
+    /// rows + 1 offsets into `bytes`, ascending from 0: nothing where there is no value.
+    pub offsets: Vec<u32>,
+    /// The bytes of all values.
+    pub bytes: Vec<u8>,
     /// `None` where every row has a value.
     pub validity: Option<Bitset>,
 }
 
 impl Page {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// The bytes of a row's value; `None` where it has none.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn value(&self, row: usize) -> Option<&[u8]> {
+        let present = self.validity.as_ref().is_none_or(|validity| validity.get(row));
+        present.then(|| &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize])
+    }
+
     /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
-        self.texts.bytes().len() + 4 * self.texts.offsets().len() + self.validity.as_ref().map_or(0, |validity| validity.len() / 8) + 96
+    pub fn memory(&self) -> usize {
+        self.bytes.len() + 4 * self.offsets.len() + self.validity.as_ref().map_or(0, |validity| validity.len() / 8) + 96
     }
 }
 
@@ -65,26 +79,27 @@ pub(crate) fn decode(bytes: &[u8], format: PageFormat, rows: usize) -> Result<Pa
 /// Levels and values of an uncompressed body.
 fn split(body: &[u8], format: PageFormat, rows: usize) -> Result<Page, Damage> {
     if !format.nullable {
-        return Ok(Page { texts: texts(body, rows, None)?, validity: None });
+        let (offsets, bytes) = values(body, rows, None)?;
+        return Ok(Page { offsets, bytes, validity: None });
     }
     let (length, rest) = body.split_first_chunk::<4>().ok_or("a page without levels")?;
-    let (levels, values) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or("a page with levels that are too long")?;
+    let (levels, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or("a page with levels that are too long")?;
     let validity = present(levels, rows)?;
-    let texts = texts(values, rows, Some(&validity))?;
-    Ok(Page { texts, validity: (!validity.all()).then_some(validity) })
+    let (offsets, bytes) = values(rest, rows, Some(&validity))?;
+    Ok(Page { offsets, bytes, validity: (!validity.all()).then_some(validity) })
 }
 
 /// Plain byte arrays: each with its length before it. Absent rows take nothing.
-fn texts(values: &[u8], rows: usize, validity: Option<&Bitset>) -> Result<Strings, Damage> {
-    let mut rest = values;
+fn values(body: &[u8], rows: usize, validity: Option<&Bitset>) -> Result<(Vec<u32>, Vec<u8>), Damage> {
+    let mut rest = body;
     let mut offsets = Vec::with_capacity(rows + 1);
-    let mut bytes = Vec::with_capacity(values.len());
+    let mut bytes = Vec::with_capacity(body.len());
     offsets.push(0u32);
     for row in 0..rows {
         if validity.is_none_or(|validity| validity.get(row)) {
             let (length, after) = rest.split_first_chunk::<4>().ok_or("a page that ends early")?;
-            let (text, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or("a text that ends early")?;
-            bytes.extend_from_slice(text);
+            let (value, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or("a value that ends early")?;
+            bytes.extend_from_slice(value);
             rest = after;
         }
         offsets.push(bytes.len() as u32);
@@ -92,7 +107,7 @@ fn texts(values: &[u8], rows: usize, validity: Option<&Bitset>) -> Result<String
     if !rest.is_empty() {
         return Err("a page with more values than rows");
     }
-    Strings::from_parts(Buffer::from(offsets), bytes.into())
+    Ok((offsets, bytes))
 }
 
 /// Levels of one bit in Parquet's hybrid of runs and bit-packed groups: which rows are present.
@@ -279,8 +294,8 @@ mod tests {
         let body = [1, 0, 0, 0, b'a', 0, 0, 0, 0];
         let format = PageFormat { nullable: false, compressed: false };
         let page = split(&body, format, 2).expect("two texts");
-        assert_eq!(page.texts.iter().collect::<Vec<_>>(), ["a", ""]);
-        for (body, rows) in [(&body[..8], 2), (&body[..], 1), (&body[..], 3), (&[1, 0, 0, 0, 0xff][..], 1), (&[9, 0, 0, 0, b'a'][..], 1)] {
+        assert_eq!((page.offsets, page.bytes), (vec![0, 1, 1], b"a".to_vec()));
+        for (body, rows) in [(&body[..8], 2), (&body[..], 1), (&body[..], 3), (&[9, 0, 0, 0, b'a'][..], 1)] {
             assert!(split(body, format, rows).is_err());
         }
     }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use types::bitset::Bitset;
 use types::blob::Blob;
 use types::buffer::Buffer;
-use types::column::{Column, Values};
+use types::column::{Column, SparseRows, Values};
 use types::id::{FieldId, PartitionId, SegmentId};
 use types::schema::{DataType, Field, Schema};
 use types::{Code, Error, Result};
@@ -195,12 +194,7 @@ impl SegmentReader {
         let open = self.field(field)?;
         match (open.place, &self.variable) {
             (Place::Variable, Some(variable)) => variable.read(field),
-            _ if open.field.data_type.is_vector() => {
-                let vectors = self.vectors(field)?;
-                let validity = vectors.row_map().map(|_| Bitset::from_fn(self.rows, |row| vectors.slot_of(row).is_some()));
-                let values = Values::FloatVector { dimension: vectors.dimension(), data: vectors.data().clone() };
-                Ok(Column { field, validity, values })
-            }
+            _ if open.field.data_type.is_vector() => Ok(self.vectors(field)?.column(field)),
             _ => self.scalars(field).cloned(),
         }
     }
@@ -216,7 +210,7 @@ impl SegmentReader {
         let open = self.field(field)?;
         match (open.place, &self.variable) {
             (Place::Variable, Some(variable)) => variable.take(field, rows, &self.pages),
-            _ if open.field.data_type.is_vector() => Ok(take_vectors(field, self.vectors(field)?, rows)),
+            _ if open.field.data_type.is_vector() => Ok(self.vectors(field)?.take(field, rows)),
             _ => Ok(self.scalars(field)?.take(rows)),
         }
     }
@@ -272,6 +266,9 @@ impl SegmentReader {
             Some(Some(data_type)) if data_type != field.data_type => {
                 Err(self.contradiction(field, &format!("is stored as {data_type}, its schema says {}", field.data_type)))
             }
+            Some(Some(_)) if kind == FileKind::Variable && self.element_type(field.id) != field.element_type => {
+                Err(self.contradiction(field, "is stored with elements of another type"))
+            }
             Some(Some(_)) => Ok(match kind {
                 FileKind::Vector(_) => Place::Vector,
                 FileKind::Variable => Place::Variable,
@@ -281,6 +278,10 @@ impl SegmentReader {
             _ if field.nullable || field.default.is_some() => Ok(Place::Absent),
             _ => Err(self.contradiction(field, "is in no file, and may not be null")),
         }
+    }
+
+    fn element_type(&self, field: FieldId) -> Option<DataType> {
+        self.variable.as_ref().and_then(|file| file.element_type(field))
     }
 
     fn contradiction(&self, field: &Field, what: &str) -> Error {
@@ -295,22 +296,12 @@ impl SegmentReader {
         let (file, arrow) = &self.fixed;
         let stored = arrow.require(file, &field.id.to_string())?;
         let Layout::Plain(span) = stored.values else { return Err(file.wrong(format!("field {} isn't plain", field.id))) };
-        let values = match field.data_type {
-            DataType::Bool => {
-                let values = span.buffer::<u8>(file, self.rows)?;
-                if values.iter().any(|&value| value > 1) {
-                    return Err(file.wrong(format!("field {} has a bool that is neither 0 nor 1", field.id)));
-                }
-                Values::Bool(values)
-            }
-            DataType::Int8 => Values::Int8(span.buffer(file, self.rows)?),
-            DataType::Int16 => Values::Int16(span.buffer(file, self.rows)?),
-            DataType::Int32 => Values::Int32(span.buffer(file, self.rows)?),
-            DataType::Int64 => Values::Int64(span.buffer(file, self.rows)?),
-            DataType::Float => Values::Float(span.buffer(file, self.rows)?),
-            DataType::Double => Values::Double(span.buffer(file, self.rows)?),
-            _ => return Err(self.wrong_use(field.id, "isn't of fixed width")),
-        };
+        let width = field.data_type.width(0).ok_or_else(|| self.wrong_use(field.id, "isn't of fixed width"))?;
+        let bytes = span.bytes(file, self.rows, width)?;
+        if field.data_type == DataType::Bool && bytes.iter().any(|&value| value > 1) {
+            return Err(file.wrong(format!("field {} has a bool that is neither 0 nor 1", field.id)));
+        }
+        let values = Values::from_fixed(field.data_type, 0, bytes).ok_or_else(|| self.wrong_use(field.id, "isn't of fixed width"))?;
         Ok(Column { field: field.id, validity: stored.validity(file, self.rows)?, values })
     }
 
@@ -323,23 +314,34 @@ impl SegmentReader {
 
     fn read_vectors(&self, open: &OpenField) -> Result<VectorColumn> {
         let field = &open.field;
-        let dimension = field.dimension.unwrap_or(0) as usize;
         let Some((file, arrow)) = self.vectors.get(&field.id) else {
-            return VectorColumn::new(self.rows, dimension, Vec::new().into(), Some(Vec::new().into()));
+            return VectorColumn::new(self.rows, Values::empty(field), Some(Vec::new().into()));
         };
-        let Layout::List { dimension: stored, floats } = arrow.require(file, column_name::VECTOR)?.values else {
-            return Err(file.wrong("its vectors aren't lists"));
-        };
-        if stored != dimension {
-            return Err(file.wrong(format!("its vectors have {stored} dimensions, the schema's {dimension}")));
-        }
+        let values = read_vectors(file, arrow, field)?;
         let row_map = match arrow.column(column_name::ROW).map(|column| &column.values) {
             Some(Layout::Plain(span)) => Some(span.buffer::<u32>(file, arrow.rows)?),
             Some(_) => return Err(file.wrong("its row map isn't plain")),
             None => None,
         };
-        let data = floats.buffer::<f32>(file, arrow.rows.saturating_mul(dimension))?;
-        VectorColumn::new(self.rows, dimension, data, row_map).map_err(|error| error.context(file.name()))
+        VectorColumn::new(self.rows, values, row_map).map_err(|error| error.context(file.name()))
+    }
+}
+
+/// The vectors of a field's file, slot after slot.
+fn read_vectors(file: &CheckedFile, arrow: &ArrowFile, field: &Field) -> Result<Values> {
+    let dimension = field.dimension.unwrap_or(0) as usize;
+    match arrow.require(file, column_name::VECTOR)?.values {
+        Layout::Wide { width, values } if field.data_type.width(dimension) == Some(width) => {
+            let bytes = values.bytes(file, arrow.rows, width)?;
+            Values::from_fixed(field.data_type, dimension, bytes).ok_or_else(|| file.wrong("its vectors have no width"))
+        }
+        Layout::Wide { width, .. } => Err(file.wrong(format!("its vectors have {width} bytes each, the schema's {dimension} dimensions"))),
+        Layout::Entries { offsets, count, indices, values } if field.data_type == DataType::SparseFloatVector => {
+            let offsets = if arrow.rows == 0 { vec![0].into() } else { offsets.buffer::<u32>(file, arrow.rows + 1)? };
+            let rows = SparseRows::from_stored(offsets, indices.buffer(file, count)?, values.buffer(file, count)?);
+            rows.map(Values::SparseFloatVector).map_err(|what| file.wrong(what))
+        }
+        _ => Err(file.wrong("its vectors lie in another way than those of their type")),
     }
 }
 
@@ -419,20 +421,4 @@ fn read_partitions(file: &CheckedFile, arrow: &ArrowFile, expected: &[PartitionR
         start = end;
     }
     if runs == expected.len() { Ok(partitions) } else { Err(file.wrong("it has more partitions than the manifest")) }
-}
-
-fn take_vectors(field: FieldId, vectors: &VectorColumn, rows: &[u32]) -> Column {
-    let mut data = Vec::with_capacity(rows.len() * vectors.dimension());
-    let validity = Bitset::from_fn(rows.len(), |i| match vectors.slot_of(rows[i] as usize) {
-        Some(slot) => {
-            data.extend_from_slice(vectors.vector(slot));
-            true
-        }
-        None => {
-            assert!((rows[i] as usize) < vectors.rows(), "row {} of {} is read", rows[i], vectors.rows());
-            false
-        }
-    });
-    let values = Values::FloatVector { dimension: vectors.dimension(), data: data.into() };
-    Column { field, validity: (!validity.all()).then_some(validity), values }
 }

@@ -185,7 +185,7 @@ pub(crate) fn of_column(column: &Column) -> ColumnStats {
         bounds: bounds_of(column, range),
     };
     let zones = match column.values.data_type() {
-        DataType::Json => Vec::new(),
+        DataType::Json | DataType::Array => Vec::new(),
         _ => (0..rows).step_by(ZONE_ROWS).map(|start| zone(start..rows.min(start + ZONE_ROWS))).collect(),
     };
     ColumnStats { field: column.field, whole: zone(0..rows), zones }

@@ -1,4 +1,4 @@
-//! `var.parquet`: texts and JSON of a segment, compressed in pages of at most 1,024 rows, each of which is read alone.
+//! `var.parquet`: texts, JSON and arrays of a segment, compressed in pages of at most 1,024 rows, each of which is read alone.
 //!
 //! One row group; plain, zstd, no dictionary, no statistics (those are in `stats`), with the offset index that says where pages are.
 //! Any Parquet reader opens it. Columns are called by their fields' ids.
@@ -12,14 +12,13 @@ use bytes::{Buf, Bytes};
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use types::bitset::Bitset;
-use types::buffer::Buffer;
 use types::column::{Column, Strings, Values};
 use types::id::FieldId;
 use types::schema::DataType;
@@ -27,6 +26,7 @@ use types::{Error, Result};
 
 use super::blocks::CheckedFile;
 use super::cache::{PageCache, PageKey};
+use super::lists;
 use super::page::{self, Page, PageFormat};
 
 /// Rows of a page.
@@ -41,17 +41,14 @@ const BATCH_ROWS: usize = 64;
 const WRITE_ROWS: usize = 8 * PAGE_ROWS_MAX;
 const ZSTD_LEVEL: i32 = 3;
 
-/// The file of these columns of texts.
+/// What the file's metadata says of a column of arrays: the field's id is behind it, the number of the elements' type its value.
+const ELEMENT_KEY: &str = "elanus.element.";
+
+/// The file of these columns of texts and arrays.
 ///
 /// # Errors
 /// `INTERNAL`: parquet refuses, or a value exceeds [`VALUE_BYTES_MAX`].
 pub(crate) fn encode(columns: &[&Column]) -> Result<Bytes> {
-    for column in columns {
-        let texts = texts_of(column);
-        if let Some(row) = (0..texts.len()).find(|&row| texts.get(row).len() > VALUE_BYTES_MAX) {
-            return Err(Error::internal(format!("row {row} of field {} has {} bytes", column.field, texts.get(row).len())));
-        }
-    }
     write(columns).map(Bytes::from).map_err(|error| Error::internal(format!("a parquet file can't be written: {error}")))
 }
 
@@ -70,16 +67,16 @@ fn write(columns: &[&Column]) -> std::result::Result<Vec<u8>, ParquetError> {
         .set_data_page_size_limit(PAGE_BYTES)
         .set_max_row_group_row_count(None)
         .set_created_by("elanus".to_owned())
+        .set_key_value_metadata(element_types(columns))
         .build();
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
     let mut group = writer.next_row_group()?;
     for column in columns {
         let mut chunk = group.next_column()?.ok_or_else(|| ParquetError::General("fewer columns than fields".into()))?;
-        let texts = texts_of(column);
-        for start in (0..texts.len()).step_by(WRITE_ROWS) {
-            let rows = start..texts.len().min(start + WRITE_ROWS);
+        for start in (0..column.rows()).step_by(WRITE_ROWS) {
+            let rows = start..column.rows().min(start + WRITE_ROWS);
             let present = rows.clone().filter(|&row| column.is_valid(row));
-            let values: Vec<ByteArray> = present.map(|row| ByteArray::from(text_bytes(texts, row))).collect();
+            let values = present.map(|row| value_of(column, row)).collect::<std::result::Result<Vec<_>, _>>()?;
             let levels: Option<Vec<i16>> = is_nullable(column).then(|| rows.map(|row| i16::from(column.is_valid(row))).collect());
             chunk.typed::<ByteArrayType>().write_batch(&values, levels.as_deref(), None)?;
         }
@@ -91,29 +88,44 @@ fn write(columns: &[&Column]) -> std::result::Result<Vec<u8>, ParquetError> {
 
 fn schema_of(column: &Column) -> std::result::Result<Type, ParquetError> {
     let logical = match column.values {
-        Values::Json(_) => LogicalType::Json,
-        _ => LogicalType::String,
+        Values::Json(_) => Some(LogicalType::Json),
+        Values::Array(_) => None,
+        _ => Some(LogicalType::String),
     };
     Type::primitive_type_builder(&column.field.to_string(), PhysicalType::BYTE_ARRAY)
         .with_repetition(if is_nullable(column) { Repetition::OPTIONAL } else { Repetition::REQUIRED })
-        .with_logical_type(Some(logical))
+        .with_logical_type(logical)
         .build()
+}
+
+/// What the elements of columns of arrays are.
+fn element_types(columns: &[&Column]) -> Option<Vec<KeyValue>> {
+    let arrays = columns.iter().filter_map(|column| match &column.values {
+        Values::Array(arrays) => Some((column.field, arrays.element_type())),
+        _ => None,
+    });
+    let pairs: Vec<_> =
+        arrays.map(|(field, element)| KeyValue::new(format!("{ELEMENT_KEY}{field}"), element.number().to_string())).collect();
+    (!pairs.is_empty()).then_some(pairs)
 }
 
 fn is_nullable(column: &Column) -> bool {
     column.validity.as_ref().is_some_and(|validity| !validity.all())
 }
 
-fn texts_of(column: &Column) -> &Strings {
-    match &column.values {
-        Values::VarChar(texts) | Values::Json(texts) => texts,
-        other => panic!("a column of {} has no texts", other.data_type()),
+fn value_of(column: &Column, row: usize) -> std::result::Result<ByteArray, ParquetError> {
+    let bytes = match &column.values {
+        Values::VarChar(texts) | Values::Json(texts) => {
+            let offsets = texts.offsets();
+            texts.bytes().slice(offsets[row] as usize..offsets[row + 1] as usize)
+        }
+        Values::Array(arrays) => lists::encode(arrays, row),
+        other => panic!("a column of {} has values of one width", other.data_type()),
+    };
+    if bytes.len() > VALUE_BYTES_MAX {
+        return Err(ParquetError::General(format!("row {row} of field {} has {} bytes", column.field, bytes.len())));
     }
-}
-
-fn text_bytes(texts: &Strings, row: usize) -> Bytes {
-    let offsets = texts.offsets();
-    texts.bytes().slice(offsets[row] as usize..offsets[row + 1] as usize)
+    Ok(bytes.into())
 }
 
 /// An opened file: where each column's pages are.
@@ -127,6 +139,8 @@ pub(crate) struct VariableFile {
 
 struct PagedColumn {
     data_type: DataType,
+    /// Of arrays.
+    element_type: Option<DataType>,
     format: PageFormat,
     pages: Vec<PagePlace>,
 }
@@ -164,18 +178,23 @@ impl VariableFile {
         self.columns.get(&field).map(|column| column.data_type)
     }
 
+    /// What the elements of a field's arrays are.
+    pub fn element_type(&self, field: FieldId) -> Option<DataType> {
+        self.columns.get(&field).and_then(|column| column.element_type)
+    }
+
     /// Every row of a field. Reads past the cache: a scan shouldn't empty it.
     ///
     /// # Errors
-    /// `DATA_INTEGRITY`, naming file and offset; more than 4 GiB of texts.
+    /// `DATA_INTEGRITY`, naming file and offset; more than 4 GiB of values.
     pub fn read(&self, field: FieldId) -> Result<Column> {
         let column = self.column(field)?;
-        let mut all = Texts::default();
+        let mut all = Rows::default();
         for at in 0..column.pages.len() {
             let page = self.page(column, at)?;
-            (0..page.texts.len()).try_for_each(|row| all.push(&page, row)).map_err(|what| self.file.wrong(what))?;
+            (0..page.rows()).try_for_each(|row| all.push(&page, row)).map_err(|what| self.file.wrong(what))?;
         }
-        all.into_column(field, column.data_type).map_err(|what| self.file.wrong(what))
+        all.into_column(field, column).map_err(|what| self.file.wrong(what))
     }
 
     /// Some rows of a field, in the order given. Pages come from `cache` or go there.
@@ -187,7 +206,7 @@ impl VariableFile {
     /// If there is no such row.
     pub fn take(&self, field: FieldId, rows: &[u32], cache: &PageCache) -> Result<Column> {
         let column = self.column(field)?;
-        let mut taken = Texts::default();
+        let mut taken = Rows::default();
         let mut last: Option<(usize, Arc<Page>)> = None;
         for &row in rows {
             assert!((row as usize) < self.rows, "row {row} of {} is read", self.rows);
@@ -202,7 +221,7 @@ impl VariableFile {
             taken.push(&page, row as usize - column.pages[at].first_row).map_err(|what| self.file.wrong(what))?;
             last = Some((at, page));
         }
-        taken.into_column(field, column.data_type).map_err(|what| self.file.wrong(what))
+        taken.into_column(field, column).map_err(|what| self.file.wrong(what))
     }
 
     fn column(&self, field: FieldId) -> Result<&PagedColumn> {
@@ -232,10 +251,11 @@ fn open_column(
     let name = described.name();
     let wrong = |what: &str| file.wrong(format!("column {name}: {what}"));
     let field = name.parse().map(FieldId).map_err(|_| wrong("it is of no field"))?;
-    let data_type = match described.logical_type_ref() {
-        Some(LogicalType::String) => DataType::VarChar,
-        Some(LogicalType::Json) => DataType::Json,
-        _ => return Err(wrong("it isn't of texts")),
+    let (data_type, element_type) = match described.logical_type_ref() {
+        Some(LogicalType::String) => (DataType::VarChar, None),
+        Some(LogicalType::Json) => (DataType::Json, None),
+        None => (DataType::Array, Some(element_of(metadata, field).ok_or_else(|| wrong("it is of neither texts nor arrays"))?)),
+        Some(_) => return Err(wrong("it is of neither texts nor arrays")),
     };
     let compressed = match chunk.compression() {
         Compression::ZSTD(_) => true,
@@ -243,13 +263,19 @@ fn open_column(
         _ => return Err(wrong("it is compressed in another way")),
     };
     if chunk.column_type() != PhysicalType::BYTE_ARRAY || described.max_rep_level() != 0 || described.max_def_level() > 1 {
-        return Err(wrong("it isn't of plain texts"));
+        return Err(wrong("it isn't of plain values"));
     }
     let index = metadata.page_index_for_row_group(0);
     let locations = index.page_locations(i).ok_or_else(|| wrong("it has no offset index"))?;
     let pages = places(file.len(), locations, rows).ok_or_else(|| wrong("its pages are out of place"))?;
     let format = PageFormat { nullable: described.max_def_level() == 1, compressed };
-    Ok((field, PagedColumn { data_type, format, pages }))
+    Ok((field, PagedColumn { data_type, element_type, format, pages }))
+}
+
+fn element_of(metadata: &ParquetMetaData, field: FieldId) -> Option<DataType> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    let pair = pairs.iter().find(|pair| pair.key.strip_prefix(ELEMENT_KEY) == Some(&field.to_string()))?;
+    DataType::from_number(pair.value.as_ref()?.parse().ok()?).filter(|element| element.is_element())
 }
 
 /// The pages, if they lie in the file and have each between 1 and [`PAGE_ROWS_MAX`] rows, `rows` together.
@@ -269,30 +295,35 @@ fn places(file_bytes: u64, locations: &[PageLocation], rows: usize) -> Option<Ve
     (sized && pages.first().map_or(rows == 0, |page| page.first_row == 0)).then_some(pages)
 }
 
-/// Texts and validity while they are put together.
-#[derive(Default)]
-struct Texts {
+/// Values' bytes and validity while they are put together.
+struct Rows {
     offsets: Vec<u32>,
     bytes: Vec<u8>,
     validity: Bitset,
 }
 
-impl Texts {
+impl Default for Rows {
+    fn default() -> Self {
+        Self { offsets: vec![0], bytes: Vec::new(), validity: Bitset::default() }
+    }
+}
+
+impl Rows {
     fn push(&mut self, page: &Page, row: usize) -> std::result::Result<(), &'static str> {
-        let present = page.validity.as_ref().is_none_or(|validity| validity.get(row));
-        if present {
-            self.bytes.extend_from_slice(page.texts.get(row).as_bytes());
-        }
-        self.validity.push(present);
-        let end = u32::try_from(self.bytes.len()).map_err(|_| "more than 4 GiB of texts are read at once")?;
+        let value = page.value(row);
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.validity.push(value.is_some());
+        let end = u32::try_from(self.bytes.len()).map_err(|_| "more than 4 GiB of values are read at once")?;
         self.offsets.push(end);
         Ok(())
     }
 
-    fn into_column(mut self, field: FieldId, data_type: DataType) -> std::result::Result<Column, &'static str> {
-        self.offsets.insert(0, 0);
-        let texts = Strings::from_parts(Buffer::from(self.offsets), self.bytes.into())?;
-        let values = if data_type == DataType::Json { Values::Json(texts) } else { Values::VarChar(texts) };
+    fn into_column(self, field: FieldId, column: &PagedColumn) -> std::result::Result<Column, &'static str> {
+        let values = match (column.data_type, column.element_type) {
+            (_, Some(element)) => Values::Array(lists::decode(element, self.offsets, self.bytes)?),
+            (DataType::Json, _) => Values::Json(Strings::from_parts(self.offsets.into(), self.bytes.into())?),
+            _ => Values::VarChar(Strings::from_parts(self.offsets.into(), self.bytes.into())?),
+        };
         Ok(Column { field, validity: (!self.validity.all()).then_some(self.validity), values })
     }
 }

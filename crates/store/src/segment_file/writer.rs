@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use types::batch::Batch;
-use types::column::{Column, Values};
+use types::column::Column;
 use types::id::{CollectionId, FieldId, PartitionId, SegmentId};
 use types::schema::Schema;
 use types::time::Timestamp;
@@ -118,10 +118,8 @@ fn check_columns(schema: &Schema, batch: &Batch) -> Result<(), String> {
         if column.values.data_type() != field.data_type {
             return Err(format!("field {} is {}, its column {}", field.id, field.data_type, column.values.data_type()));
         }
-        if let Values::FloatVector { dimension, .. } = column.values
-            && field.dimension != u32::try_from(dimension).ok()
-        {
-            return Err(format!("field {} has {:?} dimensions, its column {dimension}", field.id, field.dimension));
+        if !column.values.are_of(field) {
+            return Err(format!("field {} has another dimension, or other elements, than its column", field.id));
         }
         if !field.nullable && column.validity.as_ref().is_some_and(|validity| !validity.all()) {
             return Err(format!("field {} has nulls", field.id));
@@ -165,10 +163,7 @@ fn encode_fixed(rows: &SegmentRows, partitions: &[PartitionRows]) -> Result<Byte
 }
 
 fn encode_vectors(column: &Column) -> Result<Bytes> {
-    let Values::FloatVector { dimension, data } = &column.values else {
-        return Err(Error::internal(format!("field {} isn't of vectors", column.field)));
-    };
-    let mut columns = vec![NewColumn::vectors(column_name::VECTOR, *dimension, data)?];
+    let mut columns = vec![NewColumn::vectors(column_name::VECTOR, &column.values)?];
     if let Some(validity) = column.validity.as_ref().filter(|validity| !validity.all()) {
         let rows: Vec<u32> = validity.iter_ones().map(|row| row as u32).collect();
         columns.push(NewColumn::u32s(column_name::ROW, &rows.into()));

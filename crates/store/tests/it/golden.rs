@@ -8,6 +8,7 @@ use store::manifest::{FileKind, Manifest, Segment};
 use store::quarantine_file::QuarantineFile;
 use store::segment_file::{PageCache, SegmentReader};
 use types::blob::MemoryBlob;
+use types::schema::Schema;
 
 use crate::sample::{self, KeyType, assert_same};
 use crate::{deletes, manifests};
@@ -23,6 +24,15 @@ fn golden(name: &str) -> Bytes {
     std::fs::read(path(name)).unwrap_or_else(|error| panic!("golden file {name}: {error}")).into()
 }
 
+/// Golden segments with their schemas.
+fn segments() -> [(&'static str, Schema); 3] {
+    [
+        ("segment-1-int", sample::first_schema(KeyType::Int)),
+        ("segment-1-text", sample::first_schema(KeyType::Text)),
+        ("segment-1-more", sample::more_schema()),
+    ]
+}
+
 /// Every golden file with what this build would write.
 fn files() -> Vec<(String, Bytes)> {
     let encode = |entries| store::delete_file::encode("delete", entries).expect("the sample agrees with itself").1;
@@ -32,8 +42,7 @@ fn files() -> Vec<(String, Bytes)> {
         ("delete-1-int".to_owned(), encode(deletes::ints(40, SEED))),
         ("delete-1-text".to_owned(), encode(deletes::texts(40, SEED))),
     ];
-    for (name, keys) in [("segment-1-int", KeyType::Int), ("segment-1-text", KeyType::Text)] {
-        let schema = sample::schema(keys);
+    for (name, schema) in segments() {
         let encoded = sample::encoded(&schema, &sample::rows(&schema, ROWS, SEED));
         for (file, (_, bytes)) in encoded.segment.files.iter().zip(&encoded.objects) {
             files.push((format!("{name}/{}", file.kind), bytes.clone()));
@@ -79,8 +88,7 @@ fn manifests_and_deletes_stay_readable() {
 
 #[test]
 fn segments_stay_readable() {
-    for (name, keys) in [("segment-1-int", KeyType::Int), ("segment-1-text", KeyType::Text)] {
-        let schema = sample::schema(keys);
+    for (name, schema) in segments() {
         let rows = sample::rows(&schema, ROWS, SEED);
         let segment: Segment = serde_json::from_slice(&golden(&format!("{name}/entry.json"))).expect("a golden file");
         let objects: Vec<(String, Bytes)> =

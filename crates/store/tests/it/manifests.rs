@@ -78,7 +78,7 @@ pub fn sample() -> Manifest {
         ]),
         kept_since: Timestamp(650),
         snapshots: BTreeMap::from([("nightly".to_owned(), Snapshot { timestamp: Timestamp(700), version: 16 })]),
-        ..Manifest::created(ShardId::new(sample::COLLECTION, 1), sample::schema(sample::KeyType::Int), flushed)
+        ..Manifest::created(ShardId::new(sample::COLLECTION, 1), sample::first_schema(sample::KeyType::Int), flushed)
     }
 }
 

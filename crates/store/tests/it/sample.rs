@@ -9,7 +9,7 @@ use store::segment_file::{EncodedSegment, NewSegment, PageCache, SegmentReader, 
 use types::batch::Batch;
 use types::bitset::Bitset;
 use types::blob::{Blob, MemoryBlob};
-use types::column::{Column, Values};
+use types::column::{Arrays, Column, Values};
 use types::id::{CollectionId, FieldId, PartitionId, SegmentId};
 use types::schema::{DataType, Field, FieldKind, Schema};
 use types::time::Timestamp;
@@ -47,8 +47,8 @@ impl Draw {
     }
 }
 
-/// The types of which the first golden files have two fields each, in order of their ids.
-pub const TYPES: [DataType; 10] = [
+/// The types of which `segment-1-int` and `segment-1-text` have two fields each, in order of their ids.
+const FIRST_TYPES: [DataType; 10] = [
     DataType::Bool,
     DataType::Int8,
     DataType::Int16,
@@ -61,6 +61,28 @@ pub const TYPES: [DataType; 10] = [
     DataType::FloatVector,
 ];
 
+/// The types that came after, with the types of elements of arrays.
+const MORE_TYPES: [(DataType, Option<DataType>); 13] = [
+    (DataType::BinaryVector, None),
+    (DataType::Float16Vector, None),
+    (DataType::BFloat16Vector, None),
+    (DataType::SparseFloatVector, None),
+    (DataType::Int8Vector, None),
+    (DataType::Array, Some(DataType::Bool)),
+    (DataType::Array, Some(DataType::Int8)),
+    (DataType::Array, Some(DataType::Int16)),
+    (DataType::Array, Some(DataType::Int32)),
+    (DataType::Array, Some(DataType::Int64)),
+    (DataType::Array, Some(DataType::Float)),
+    (DataType::Array, Some(DataType::Double)),
+    (DataType::Array, Some(DataType::VarChar)),
+];
+
+/// Every type of a field.
+pub fn types() -> impl Iterator<Item = (DataType, Option<DataType>)> {
+    FIRST_TYPES.into_iter().map(|data_type| (data_type, None)).chain(MORE_TYPES)
+}
+
 pub fn field(id: i64, name: &str, data_type: DataType) -> Field {
     Field {
         id: FieldId(id),
@@ -71,7 +93,7 @@ pub fn field(id: i64, name: &str, data_type: DataType) -> Field {
         auto_id: false,
         nullable: false,
         default: None,
-        dimension: data_type.is_vector().then_some(DIMENSION as u32),
+        dimension: data_type.is_dense_vector().then_some(dimension(data_type) as u32),
         max_length: (data_type == DataType::VarChar).then_some(65_535),
         element_type: None,
         max_capacity: None,
@@ -79,13 +101,32 @@ pub fn field(id: i64, name: &str, data_type: DataType) -> Field {
     }
 }
 
-/// Fields 100 (key), then two of every type: 101… not null, 201… nullable.
+fn dimension(data_type: DataType) -> usize {
+    if data_type == DataType::BinaryVector { 16 } else { DIMENSION }
+}
+
+/// Fields 100 (key), then two of every type: 101… not null, 201… nullable; those of the first golden files, then the others.
 pub fn schema(keys: KeyType) -> Schema {
+    of_types(keys, 1, types())
+}
+
+/// The schema of `segment-1-int` and `segment-1-text`.
+pub fn first_schema(keys: KeyType) -> Schema {
+    of_types(keys, 1, types().take(FIRST_TYPES.len()))
+}
+
+/// The schema of `segment-1-more`.
+pub fn more_schema() -> Schema {
+    of_types(KeyType::Int, 1 + FIRST_TYPES.len() as i64, MORE_TYPES)
+}
+
+fn of_types(keys: KeyType, first: i64, types: impl IntoIterator<Item = (DataType, Option<DataType>)>) -> Schema {
     let key_type = if keys == KeyType::Int { DataType::Int64 } else { DataType::VarChar };
     let mut fields = vec![Field { kind: FieldKind::Primary, ..field(100, "key", key_type) }];
-    for (i, data_type) in TYPES.into_iter().enumerate() {
-        fields.push(field(101 + i as i64, data_type.name(), data_type));
-        fields.push(Field { nullable: true, ..field(201 + i as i64, &format!("{data_type} or null"), data_type) });
+    for (i, (data_type, element_type)) in types.into_iter().enumerate() {
+        let id = first + i as i64;
+        fields.push(Field { element_type, ..field(100 + id, data_type.name(), data_type) });
+        fields.push(Field { element_type, nullable: true, ..field(200 + id, &format!("{data_type} or null"), data_type) });
     }
     Schema { version: 3, fields }
 }
@@ -128,7 +169,32 @@ fn column(field: &Field, rows: usize, random: &Draw) -> Column {
             let data: Vec<f32> = (0..slots * DIMENSION).map(|_| random.below(2_000) as f32 / 1_000.0 - 1.0).collect();
             Values::FloatVector { dimension: DIMENSION, data: data.into() }
         }
-        other => panic!("no sample has values of {other}"),
+        DataType::SparseFloatVector => {
+            let slots = validity.as_ref().map_or(rows, Bitset::count_ones);
+            let row =
+                |_| (0..random.below(5)).map(|i| (i as u32 * 1_000 + random.below(900) as u32, random.below(2_000) as f32 / 8.0)).unzip();
+            let vectors: Vec<(Vec<u32>, Vec<f32>)> = (0..slots).map(row).collect();
+            Values::SparseFloatVector(vectors.iter().map(|(indices, values)| (&indices[..], &values[..])).collect())
+        }
+        DataType::Array => {
+            let element = field.element_type.expect("arrays are of something");
+            let lengths = (0..rows).map(|row| if present(row) { random.below(5) as u32 } else { 0 });
+            let offsets: Vec<u32> = std::iter::once(0)
+                .chain(lengths.scan(0, |end, length| {
+                    *end += length;
+                    Some(*end)
+                }))
+                .collect();
+            let count = offsets[rows] as usize;
+            let elements = self::column(&self::field(0, "elements", element), count, random).values;
+            Values::Array(Arrays::from_parts(offsets.into(), elements).expect("offsets are of the elements"))
+        }
+        dense => {
+            let slots = validity.as_ref().map_or(rows, Bitset::count_ones);
+            let width = dense.width(dimension(dense)).expect("every other type has a width");
+            let bytes: Vec<u8> = (0..slots * width).map(|_| random.below(256) as u8).collect();
+            Values::from_fixed(dense, dimension(dense), bytes.into()).expect("every other type has a width")
+        }
     };
     Column { field: field.id, validity, values }
 }

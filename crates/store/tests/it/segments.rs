@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, UInt64Type};
+use arrow_array::types::{Float32Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use base::random::Random;
 use proptest::prelude::*;
 use store::manifest::FileKind;
 use store::segment_file::{PAGE_ROWS_MAX, PageCache, SegmentReader, SegmentRows};
 use types::batch::Batch;
-use types::column::{Column, Values};
+use types::column::{Arrays, Column, Values};
 use types::id::{FieldId, PartitionId};
 use types::schema::{DataType, Field, Schema};
 use types::time::Timestamp;
@@ -84,13 +84,24 @@ fn mapped_columns_are_not_copied() {
     inside(FileKind::Fixed, values.as_bytes().as_ptr());
     for field in [110, 210] {
         let vectors = reader.vectors(FieldId(field)).expect("own files");
-        inside(FileKind::Vector(FieldId(field)), vectors.data().as_bytes().as_ptr());
-        assert_eq!(vectors.dimension(), sample::DIMENSION);
+        let Values::FloatVector { dimension, data } = vectors.values() else { panic!("field {field} is of floats") };
+        inside(FileKind::Vector(FieldId(field)), data.as_bytes().as_ptr());
+        assert_eq!(*dimension, sample::DIMENSION);
         for slot in 0..vectors.slots() {
             assert_eq!(vectors.slot_of(vectors.row_of(slot)), Some(slot));
         }
         assert_eq!((0..500).filter(|&row| vectors.slot_of(row).is_some()).count(), vectors.slots());
         assert_eq!(vectors.slot_of(500), None);
+    }
+    for field in [111, 212, 113, 215] {
+        let vectors = reader.vectors(FieldId(field)).expect("own files").values();
+        inside(FileKind::Vector(FieldId(field)), vectors.fixed().expect("these vectors have a width").bytes.as_ptr());
+    }
+    let Values::SparseFloatVector(entries) = reader.vectors(FieldId(214)).expect("own files").values() else {
+        panic!("field 214 is sparse")
+    };
+    for part in [entries.offsets().as_bytes(), entries.indices().as_bytes(), entries.values().as_bytes()] {
+        inside(FileKind::Vector(FieldId(214)), part.as_ptr());
     }
 }
 
@@ -126,6 +137,19 @@ fn arrow_and_parquet_agree() {
     }
     let vectors = read(FileKind::Vector(FieldId(110)));
     assert_eq!(vectors.column_by_name("vector").expect("it has vectors").as_fixed_size_list().value_length(), sample::DIMENSION as i32);
+    let bits = read(FileKind::Vector(FieldId(111)));
+    assert_eq!(bits.column_by_name("vector").expect("it has vectors").as_fixed_size_binary().value_length(), 2);
+    let sparse = read(FileKind::Vector(FieldId(214)));
+    let sparse = sparse.column_by_name("vector").expect("it has vectors").as_list::<i32>().clone();
+    let Values::SparseFloatVector(entries) = &rows.batch.column(FieldId(214)).expect("the sample has it").values else {
+        panic!("field 214 is sparse")
+    };
+    for slot in 0..entries.len() {
+        let found = sparse.value(slot);
+        let (indices, values) =
+            (found.as_struct().column(0).as_primitive::<UInt32Type>(), found.as_struct().column(1).as_primitive::<Float32Type>());
+        assert_eq!((&indices.values()[..], &values.values()[..]), entries.row(slot));
+    }
 
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes(FileKind::Variable)).expect("a parquet file");
     let batches: Vec<_> = reader.build().expect("a parquet file").collect::<Result<_, _>>().expect("a parquet file");
@@ -200,14 +224,14 @@ fn an_older_segment_opens_under_a_newer_schema() {
     let mut new = old.clone();
     new.version = 4;
     new.fields.retain(|field| field.id != FieldId(101) && field.id != FieldId(110));
-    for (i, data_type) in sample::TYPES.into_iter().enumerate() {
-        new.fields.push(Field { nullable: true, ..sample::field(301 + i as i64, "new", data_type) });
+    for (i, (data_type, element_type)) in sample::types().enumerate() {
+        new.fields.push(Field { element_type, nullable: true, ..sample::field(301 + i as i64, "new", data_type) });
     }
     let default = Value::String("d".into());
     new.fields.push(Field { default: Some(default.clone()), ..sample::field(401, "text", DataType::VarChar) });
     new.fields.push(Field { default: Some(Value::Int(-3)), ..sample::field(402, "int", DataType::Int16) });
     let reader = sample::open(&encoded, &new).expect("every new field has a default or may be null");
-    for field in 301..311 {
+    for field in 301..301 + sample::types().count() as i64 {
         let column = reader.column(FieldId(field)).expect("a new field is readable");
         assert_eq!((column.rows(), (0..70).any(|row| column.is_valid(row))), (70, false), "field {field} is null");
         assert_eq!(reader.take(FieldId(field), &[3, 1]).expect("a new field is readable").rows(), 2);
@@ -227,6 +251,8 @@ fn an_older_segment_opens_under_a_newer_schema() {
     };
     check(sample::field(500, "required", DataType::Int8), "field 500 (required) of segment 9 is in no file, and may not be null");
     check(sample::field(105, "changed", DataType::Int8), "field 105 (changed) of segment 9 is stored as Int64, its schema says Int8");
+    let texts = Field { element_type: Some(DataType::VarChar), ..sample::field(118, "changed", DataType::Array) };
+    check(texts, "field 118 (changed) of segment 9 is stored with elements of another type");
 }
 
 /// Files that nobody reads need not be there.
@@ -289,7 +315,9 @@ fn contradictory_rows_are_refused() {
     check(with(Column::new(FieldId(105), Values::Int8(vec![0; 5].into()))), "field 105 is Int64, its column Int8");
     check(with(Column::nulls(&sample::field(105, "nulls", DataType::Int64), 5)), "field 105 has nulls");
     let short = Values::FloatVector { dimension: 2, data: vec![0.0; 10].into() };
-    check(with(Column::new(FieldId(110), short)), "field 110 has Some(6) dimensions, its column 2");
+    check(with(Column::new(FieldId(110), short)), "field 110 has another dimension, or other elements, than its column");
+    let numbers = Arrays::from_parts(vec![0; 6].into(), Values::Int8(vec![].into())).expect("five lists without elements");
+    check(with(Column::new(FieldId(123), Values::Array(numbers))), "field 123 has another dimension, or other elements, than its column");
 }
 
 /// Statistics enclose what is there.
@@ -308,7 +336,7 @@ fn statistics_are_of_the_rows() {
         let Some(found) = found else { continue };
         let nulls = (0..9_000).filter(|&row| !column.is_valid(row)).count();
         assert_eq!((found.whole.nulls as usize, found.zones.iter().map(|zone| zone.nulls as usize).sum::<usize>()), {
-            let zoned = if column.values.data_type() == DataType::Json { 0 } else { nulls };
+            let zoned = if matches!(column.values.data_type(), DataType::Json | DataType::Array) { 0 } else { nulls };
             (nulls, zoned)
         });
         if let (Values::Int64(values), Some(bounds)) = (&column.values, &found.whole.bounds) {
