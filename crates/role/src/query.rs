@@ -7,7 +7,7 @@ use expr::Plan;
 use serde::{Deserialize, Serialize};
 use types::Result;
 use types::batch::Batch;
-use types::buffer::Buffer;
+use types::column::Values;
 use types::id::{CollectionId, FieldId, NodeId, PartitionId, ShardId};
 use types::index_params::{IndexDefinition, Metric};
 use types::time::Timestamp;
@@ -195,10 +195,8 @@ pub struct SearchRequest {
     pub scope: Scope,
     /// The vector field.
     pub field: FieldId,
-    /// nq × dimension.
-    pub queries: Buffer<f32>,
-    /// Floats of one query.
-    pub dimension: usize,
+    /// The vectors to search for, of the field's type, one for each query.
+    pub queries: Values,
     /// Hits for each query, at most.
     pub limit: usize,
     /// What the client expects the metric to be, if it says.

@@ -293,6 +293,7 @@ pub fn proxy_config(config: &Config, run: &RoleSet, node: NodeId, address: &str)
             vector_fields: proxy.max_vector_field_num as usize,
             shards: proxy.max_shard_num as i32,
             dimension: i64::from(proxy.max_dimension),
+            array_capacity: i64::from(proxy.max_array_capacity),
             varchar_bytes: i64::from(proxy.max_var_char_length),
             json_bytes: config.common.json_max_length.0 as usize,
             description_bytes: proxy.max_collection_description_length as usize,

@@ -16,7 +16,9 @@ pub const DIMENSION_MAX: i64 = 32_768;
 pub const BINARY_DIMENSION_MAX: i64 = 8 * DIMENSION_MAX;
 /// Bytes of a varchar value that a schema may allow (`proxy.maxVarCharLength`).
 pub const VARCHAR_BYTES_MAX: i64 = 65_535;
-/// Elements of an array that a schema may allow.
+/// Bytes of one value of variable length, as storage keeps it: bounds what reading one row may cost.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Elements of an array that a schema may allow (`proxy.maxArrayCapacity`).
 pub const ARRAY_CAPACITY_MAX: i64 = 4_096;
 /// Bytes of a JSON value (`common.JSONMaxLength`).
 pub const JSON_BYTES_MAX: usize = 65_536;

@@ -29,7 +29,7 @@ section! {
         /// Most dimensions of a vector.
         "maxDimension" => max_dimension: u32 = "32768" .range(1.0, 1048576.0) .reloads();
         /// Most elements of an array.
-        "maxArrayCapacity" => max_array_capacity: u32 = "4096" .range(1.0, 1048576.0) .ignored();
+        "maxArrayCapacity" => max_array_capacity: u32 = "4096" .range(1.0, 1048576.0) .reloads();
         /// Longest `max_length` of a VARCHAR field, in bytes.
         "maxVarCharLength" => max_var_char_length: u32 = "65535" .range(1.0, 16777216.0) .reloads();
         /// Longest text of a TEXT field, in bytes.

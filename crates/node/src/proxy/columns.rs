@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use proto::schema::scalar_field::Data;
-use proto::schema::{FieldData, field_data, vector_field};
+use proto::schema::{FieldData, field_data};
 use serde_json::value::RawValue;
 use types::batch::Batch;
 use types::bitset::Bitset;
@@ -22,6 +22,11 @@ use types::value::{Key, Value};
 use types::{Error, Result};
 
 use super::limits::Limits;
+
+pub use vectors::{dense_values, sparse_values};
+
+mod arrays;
+mod vectors;
 
 /// What the client's columns are checked against.
 pub struct Expected<'a> {
@@ -116,7 +121,7 @@ fn absent(expected: &Expected<'_>, field: &Field) -> Result<Column> {
 fn checked_column(expected: &Expected<'_>, field: &Field, data: &FieldData) -> Result<Column> {
     let presence = Presence::of(expected, field, data)?;
     if field.data_type.is_vector() {
-        return vector_column(&presence, data);
+        return vectors::column(&presence, data);
     }
     let scalars = match &data.field {
         Some(field_data::Field::Scalars(scalars)) => scalars.data.as_ref(),
@@ -183,28 +188,6 @@ impl<'a> Presence<'a> {
     }
 }
 
-fn vector_column(presence: &Presence<'_>, data: &FieldData) -> Result<Column> {
-    let field = presence.field;
-    let Some(field_data::Field::Vectors(vectors)) = &data.field else {
-        return Err(presence.mismatch("float vector", "float vector"));
-    };
-    let Some(vector_field::Data::FloatVector(floats)) = &vectors.data else {
-        return Err(presence.mismatch("float vector", "float vector"));
-    };
-    let dimension = field.dimension.unwrap_or(0) as usize;
-    if vectors.dim != dimension as i64 {
-        let name = &field.name;
-        return Err(Error::invalid(format!("the dim ({}) of field data({name}) is not equal to schema dim ({dimension})", vectors.dim)));
-    }
-    if !floats.len().is_multiple_of(dimension) {
-        return Err(Error::invalid(format!("the length({}) of float data should divide the dim({dimension})", floats.len())));
-    }
-    presence.check_count(floats.len() / dimension)?;
-    let data = Buffer::<f32>::from_bytes(floats.clone().into_bytes());
-    check_finite(&data)?;
-    Ok(Column { field: field.id, validity: presence.validity(), values: Values::FloatVector { dimension, data } })
-}
-
 fn scalar_values(presence: &Presence<'_>, data: Option<&Data>, expected: &Expected<'_>) -> Result<Values> {
     let field = presence.field;
     let fill = field.default.as_ref();
@@ -233,27 +216,30 @@ fn scalar_values(presence: &Presence<'_>, data: Option<&Data>, expected: &Expect
             Values::Double(presence.spread(array.data.clone(), float_fill(fill)).into())
         }
         (DataType::VarChar, Some(Data::StringData(array))) => Values::VarChar(texts(presence, &array.data)?),
+        (DataType::Array, Some(Data::ArrayData(array))) => Values::Array(arrays::arrays(presence, array)?),
         (DataType::Json, Some(Data::JsonData(array))) => Values::Json(jsons(presence, &array.data, expected)?),
-        (data_type, _) => {
-            let (noun, array) = illegal_words(data_type);
-            return Err(presence.mismatch(noun, array));
+        // Some clients send no list at all where every row is null.
+        (_, None) if presence.present() == 0 && fill.is_none() => Column::nulls(field, presence.rows).values,
+        _ => {
+            let (noun, array) = illegal_words(field);
+            return Err(presence.mismatch(noun, &array));
         }
     })
 }
 
-/// How Milvus's text calls a column of a type, and what it would have needed.
-fn illegal_words(data_type: DataType) -> (&'static str, &'static str) {
-    match data_type {
+/// How Milvus's text calls a column of a scalar field, and what it would have needed.
+fn illegal_words(field: &Field) -> (&'static str, String) {
+    let (noun, array) = match field.data_type {
         DataType::Bool => ("bool", "bool array"),
         DataType::Int8 | DataType::Int16 | DataType::Int32 => ("integer", "int array"),
         DataType::Int64 => ("integer", "long int array"),
         DataType::Float => ("float", "float32 array"),
         DataType::Double => ("double", "double(float64) array"),
         DataType::VarChar => ("varchar", "string array"),
-        DataType::Json => ("json", "json array"),
-        DataType::FloatVector => ("float vector", "float vector"),
-        _ => unreachable!("check_types lets no other type into a schema"),
-    }
+        DataType::Array => return ("array", format!("{} array", field.element_type.map_or("None", DataType::name))),
+        _ => ("json", "json array"),
+    };
+    (noun, array.to_owned())
 }
 
 fn integer_fill(fill: Option<&Value>) -> i64 {
@@ -272,6 +258,13 @@ fn float_fill(fill: Option<&Value>) -> f64 {
 
 fn integers<T: TryFrom<i64> + Copy + bytemuck::Pod>(presence: &Presence<'_>, given: &[i32]) -> Result<Buffer<T>> {
     presence.check_count(given.len())?;
+    let values = narrowed::<T>(given)?;
+    // The schema's check saw that a default fits its type.
+    let fill = T::try_from(integer_fill(presence.field.default.as_ref())).unwrap_or(T::zeroed());
+    Ok(presence.spread(values, fill).into())
+}
+
+fn narrowed<T: TryFrom<i64> + Copy>(given: &[i32]) -> Result<Vec<T>> {
     let narrow = |(i, &value): (usize, &i32)| {
         T::try_from(i64::from(value)).map_err(|_| {
             let bits = 8 * size_of::<T>() as u32;
@@ -279,10 +272,7 @@ fn integers<T: TryFrom<i64> + Copy + bytemuck::Pod>(presence: &Presence<'_>, giv
             Error::invalid(format!("the {i}th element ({value}) out of range: [{low}, {high}]"))
         })
     };
-    let values = given.iter().enumerate().map(narrow).collect::<Result<Vec<T>>>()?;
-    // The schema's check saw that a default fits its type.
-    let fill = T::try_from(integer_fill(presence.field.default.as_ref())).unwrap_or(T::zeroed());
-    Ok(presence.spread(values, fill).into())
+    given.iter().enumerate().map(narrow).collect()
 }
 
 /// Values looked at in one go without a branch.
@@ -388,7 +378,11 @@ pub fn keys<'a>(keys: impl Iterator<Item = &'a Key>, data_type: DataType) -> Res
 
 #[cfg(test)]
 mod tests {
-    use proto::schema::{BoolArray, DoubleArray, FloatArray, IntArray, JsonArray, LongArray, ScalarField, StringArray, VectorField};
+    use proto::schema::{
+        ArrayArray, BoolArray, DoubleArray, FloatArray, IntArray, JsonArray, LongArray, ScalarField, SparseFloatArray, StringArray,
+        VectorField, vector_field,
+    };
+    use types::column::Arrays;
     use types::id::FieldId;
 
     use super::*;
@@ -407,8 +401,11 @@ mod tests {
     }
 
     fn vectors(dim: i64, floats: &[f32], valid_data: &[bool]) -> FieldData {
-        let data = Some(vector_field::Data::FloatVector(FloatArray::from(floats.to_vec())));
-        let field = Some(field_data::Field::Vectors(VectorField { dim, data }));
+        vectors_of(dim, vector_field::Data::FloatVector(FloatArray::from(floats.to_vec())), valid_data)
+    }
+
+    fn vectors_of(dim: i64, data: vector_field::Data, valid_data: &[bool]) -> FieldData {
+        let field = Some(field_data::Field::Vectors(VectorField { dim, data: Some(data) }));
         FieldData { field_name: "f".to_owned(), valid_data: valid_data.to_vec(), field, ..FieldData::default() }
     }
 
@@ -424,6 +421,22 @@ mod tests {
 
     fn field(data_type: &str, more: &str) -> String {
         format!(r#"{{"id": 101, "name": "f", "data_type": "{data_type}"{more}}}"#)
+    }
+
+    fn list_of(rows: Vec<Data>) -> ArrayArray {
+        ArrayArray { data: rows.into_iter().map(|data| ScalarField { data: Some(data) }).collect(), element_type: 0 }
+    }
+
+    fn bools(data: &[bool]) -> Data {
+        Data::BoolData(BoolArray { data: data.to_vec() })
+    }
+
+    fn floats(data: &[f32]) -> Data {
+        Data::FloatData(FloatArray::from(data.to_vec()))
+    }
+
+    fn doubles(data: &[f64]) -> Data {
+        Data::DoubleData(DoubleArray { data: data.to_vec() })
     }
 
     fn ints(data: &[i32]) -> Data {
@@ -459,6 +472,62 @@ mod tests {
             let given = column(&field(name, more), &[scalars("f", data, &[])]);
             assert_eq!(given, Ok(Column::new(FieldId(101), values)), "{name}");
         }
+        let lists = |rows: Vec<Data>| Data::ArrayData(list_of(rows));
+        let arrays = [
+            ("Bool", lists(vec![bools(&[true]), bools(&[false, true])]), Values::Bool(vec![1, 0, 1].into()), [0, 1, 3]),
+            ("Int8", lists(vec![ints(&[]), ints(&[-128, 127])]), Values::Int8(vec![-128, 127].into()), [0, 0, 2]),
+            ("Int16", lists(vec![ints(&[5]), ints(&[])]), Values::Int16(vec![5].into()), [0, 1, 1]),
+            ("Int32", lists(vec![ints(&[5]), ints(&[i32::MIN])]), Values::Int32(vec![5, i32::MIN].into()), [0, 1, 2]),
+            ("Int64", lists(vec![longs(&[5]), longs(&[i64::MIN])]), Values::Int64(vec![5, i64::MIN].into()), [0, 1, 2]),
+            ("Float", lists(vec![floats(&[0.5, 1.0]), floats(&[])]), Values::Float(vec![0.5, 1.0].into()), [0, 2, 2]),
+            ("Double", lists(vec![doubles(&[0.5]), doubles(&[1.0])]), Values::Double(vec![0.5, 1.0].into()), [0, 1, 2]),
+            ("VarChar", lists(vec![texts(&["a", ""]), texts(&["äb"])]), Values::VarChar(["a", "", "äb"].into_iter().collect()), [0, 2, 3]),
+        ];
+        for (element, data, elements, offsets) in arrays {
+            let field = field("Array", &format!(r#", "element_type": "{element}", "max_capacity": 2, "max_length": 3"#));
+            let expected = Arrays::from_parts(offsets.to_vec().into(), elements).expect("lists");
+            assert_eq!(column(&field, &[scalars("f", data, &[])]), Ok(Column::new(FieldId(101), Values::Array(expected))), "{element}");
+        }
+        let bytes = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        let (one, two) = ([1, 0, 0, 0, 0, 0, 128, 63], [1, 0, 0, 0, 0, 0, 128, 63, 9, 0, 0, 0, 0, 0, 0, 64]);
+        let sparse = SparseFloatArray { contents: vec![bytes(&one), bytes(&two)], dim: 10 };
+        let entries: [(&[u32], &[f32]); 2] = [(&[1], &[1.0]), (&[1, 9], &[1.0, 2.0])];
+        let dense = [
+            (
+                "BinaryVector",
+                16,
+                vector_field::Data::BinaryVector(bytes(&[1, 2, 3, 4])),
+                Values::BinaryVector { dimension: 16, data: vec![1, 2, 3, 4].into() },
+            ),
+            (
+                "Int8Vector",
+                1,
+                vector_field::Data::Int8Vector(bytes(&[1, 255])),
+                Values::Int8Vector { dimension: 1, data: vec![1, -1].into() },
+            ),
+            (
+                "Float16Vector",
+                1,
+                vector_field::Data::Float16Vector(bytes(&[0, 0x3c, 1, 0])),
+                Values::Float16Vector { dimension: 1, data: vec![0x3c00, 1].into() },
+            ),
+            (
+                "BFloat16Vector",
+                1,
+                vector_field::Data::Bfloat16Vector(bytes(&[0x80, 0x3f, 1, 0])),
+                Values::BFloat16Vector { dimension: 1, data: vec![0x3f80, 1].into() },
+            ),
+            (
+                "SparseFloatVector",
+                10,
+                vector_field::Data::SparseFloatVector(sparse),
+                Values::SparseFloatVector(entries.into_iter().collect()),
+            ),
+        ];
+        for (name, dim, data, values) in dense {
+            let dimension = if name == "SparseFloatVector" { String::new() } else { format!(r#", "dimension": {dim}"#) };
+            assert_eq!(column(&field(name, &dimension), &[vectors_of(dim, data, &[])]), Ok(Column::new(FieldId(101), values)), "{name}");
+        }
         let vector = column(&field("FloatVector", r#", "dimension": 2"#), &[vectors(2, &[1.0, 2.0, 3.0, 4.0], &[])]).expect("vectors");
         assert_eq!(vector.values, Values::FloatVector { dimension: 2, data: vec![1.0, 2.0, 3.0, 4.0].into() });
     }
@@ -479,6 +548,111 @@ mod tests {
         let vector = r#", "nullable": true, "dimension": 2"#;
         let half = column(&field("FloatVector", vector), &[vectors(2, &[1.0, 2.0], &[true, false])]).expect("one vector");
         assert_eq!((half.rows(), half.values.slots(), half.is_valid(1)), (2, 1, false));
+        let array = r#", "nullable": true, "element_type": "Int64", "max_capacity": 2"#;
+        let one = Data::ArrayData(list_of(vec![longs(&[5, 6])]));
+        let expected = Arrays::from_parts(vec![0, 0, 2].into(), Values::Int64(vec![5, 6].into())).expect("lists");
+        let found = column(&field("Array", array), &[scalars("f", one, &[false, true])]).expect("one list");
+        assert_eq!((found.is_valid(0), found.is_valid(1), found.values), (false, true, Values::Array(expected)));
+        for (name, more) in [("SparseFloatVector", ""), ("Int8Vector", r#", "dimension": 3"#), ("Array", r#", "element_type": "VarChar""#)]
+        {
+            let nullable = field(name, &format!(r#", "nullable": true{more}"#));
+            let nothing = FieldData { field_name: "f".to_owned(), valid_data: vec![false, false], ..FieldData::default() };
+            for given in [&[][..], &[nothing]] {
+                let column = column(&nullable, given).expect("nulls");
+                assert_eq!((column.rows(), column.is_valid(0), column.is_valid(1)), (2, false, false), "{name}");
+            }
+        }
+    }
+
+    /// What is wrong with lists and with vectors that aren't of floats.
+    #[test]
+    fn milvus_texts_of_lists_and_vectors() {
+        let bytes = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        let array = |element: &str| field("Array", &format!(r#", "element_type": "{element}", "max_capacity": 2, "max_length": 3"#));
+        let lists = |rows: Vec<Data>| vec![scalars("f", Data::ArrayData(list_of(rows)), &[])];
+        let sparse = |row: &[u8]| {
+            let contents = vec![bytes(row), Bytes::new()];
+            vec![vectors_of(0, vector_field::Data::SparseFloatVector(SparseFloatArray { contents, dim: 0 }), &[])]
+        };
+        let entries = |entries: &[(u32, f32)]| {
+            let bytes: Vec<u8> = entries.iter().flat_map(|(i, v)| [i.to_le_bytes(), v.to_le_bytes()].concat()).collect();
+            sparse(&bytes)
+        };
+        let mismatch = "insert data does not match: invalid parameter[expected=";
+        let illegal = "invalid parameter[expected=need";
+        let int8 = |data: &[u8], dim| vec![vectors_of(dim, vector_field::Data::Int8Vector(bytes(data)), &[])];
+        let bits = |data: &[u8], dim| vec![vectors_of(dim, vector_field::Data::BinaryVector(bytes(data)), &[])];
+        let nothing = || vec![FieldData { field_name: "f".to_owned(), ..FieldData::default() }];
+        let cases: Vec<(String, Vec<FieldData>, String)> = vec![
+            (
+                array("Int64"),
+                lists(vec![longs(&[1]), longs(&[1, 2, 3])]),
+                "the length (3) of 1th array exceeds max capacity (2): invalid parameter[expected=valid length array]".into(),
+            ),
+            (
+                array("Int64"),
+                lists(vec![longs(&[1]), ints(&[1])]),
+                format!("{mismatch}int64 array][actual=*schemapb.ScalarField_IntData array]"),
+            ),
+            (
+                array("Bool"),
+                vec![scalars("f", Data::ArrayData(ArrayArray { data: vec![ScalarField::default(); 2], element_type: 0 }), &[])],
+                format!("{mismatch}bool array][actual=nil array]"),
+            ),
+            (array("Int8"), lists(vec![ints(&[1]), ints(&[1, 200])]), "the 1th element (200) out of range: [-128, 127]".into()),
+            (
+                array("VarChar"),
+                lists(vec![texts(&["a"]), texts(&["a", "äbc"])]),
+                "length of Array array field \"f\" exceeds max length, row number: 1, array index: 1, length: 4, max length: 3".into(),
+            ),
+            (array("Int64"), nothing(), format!("array field 'f' is illegal, array type mismatch: {illegal} Int64 array][actual=got nil]")),
+            (array("Int64"), lists(vec![longs(&[1])]), "the num_rows (1) of field (f) is not equal to passed num_rows (2)".into()),
+            (field("SparseFloatVector", ""), entries(&[(2, 1.0), (2, 1.0)]), "unsorted or same indices in sparse float vector".into()),
+            (field("SparseFloatVector", ""), entries(&[(2, -1.0)]), "negative value in sparse float vector".into()),
+            (field("SparseFloatVector", ""), entries(&[(2, f32::NAN)]), "value 'NaN' is not a number or infinity".into()),
+            (
+                field("SparseFloatVector", ""),
+                entries(&[(u32::MAX, 1.0)]),
+                "invalid index in sparse float vector: must be less than 2^32-1".into(),
+            ),
+            (field("SparseFloatVector", ""), sparse(&[0; 9]), "invalid data length in sparse float vector: 9".into()),
+            (
+                field("SparseFloatVector", ""),
+                nothing(),
+                format!("sparse float field 'f' is illegal, nil SparseFloatVector: {illegal} sparse float array][actual=got nil]"),
+            ),
+            (
+                field("Int8Vector", r#", "dimension": 2"#),
+                bits(&[0; 4], 2),
+                format!("int8 vector field 'f' is illegal, array type mismatch: {illegal} int8 vector][actual=got nil]"),
+            ),
+            (
+                field("Int8Vector", r#", "dimension": 2"#),
+                int8(&[0; 4], 4),
+                "the dim (4) of field data(f) is not equal to schema dim (2)".into(),
+            ),
+            (field("Int8Vector", r#", "dimension": 2"#), int8(&[0; 3], 2), "the length(3) of int8 data should divide the dim(2)".into()),
+            (
+                field("BinaryVector", r#", "dimension": 16"#),
+                bits(&[0; 3], 16),
+                "the length(24) of all bits should divide the dim(16)".into(),
+            ),
+            (
+                field("Float16Vector", r#", "dimension": 1"#),
+                vec![vectors_of(1, vector_field::Data::Float16Vector(bytes(&[0, 0, 0, 0x7c])), &[])],
+                "float16 vector contain nan or infinity value.".into(),
+            ),
+            (
+                field("BFloat16Vector", r#", "dimension": 1"#),
+                vec![vectors_of(1, vector_field::Data::Bfloat16Vector(bytes(&[0, 0, 0xc0, 0xff])), &[])],
+                "bfloat16 vector contain nan or infinity value.".into(),
+            ),
+        ];
+        for (field, given, text) in cases {
+            let error = column(&field, &given).expect_err("a wrong column");
+            assert_eq!(error.code().0, 1100, "{text}");
+            assert!(error.reason().starts_with(&text), "{} … {text}", error.reason());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use proto::common::KeyValuePair;
 use proto::milvus::{DescribeCollectionResponse, ShowCollectionsResponse, ShowPartitionsResponse};
 use proto::schema::{CollectionSchema, FieldSchema};
 use types::collection::{Collection, Partition};
-use types::schema::{Field, FieldKind};
+use types::schema::{DataType, Field, FieldKind};
 use types::time::Timestamp;
 
 use super::schema::render_default;
@@ -65,6 +65,7 @@ fn field(field: &Field) -> FieldSchema {
         is_partition_key: field.kind == FieldKind::PartitionKey,
         is_clustering_key: field.kind == FieldKind::ClusteringKey,
         nullable: field.nullable,
+        element_type: field.element_type.map_or(0, DataType::number),
         ..FieldSchema::default()
     }
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub shards: i32,
     /// Dimensions of a float vector (`proxy.maxDimension`).
     pub dimension: i64,
+    /// Elements that a schema may allow an array (`proxy.maxArrayCapacity`).
+    pub array_capacity: i64,
     /// Bytes that a schema may allow a text (`proxy.maxVarCharLength`).
     pub varchar_bytes: i64,
     /// Bytes of a JSON value (`common.JSONMaxLength`).
@@ -43,6 +45,7 @@ impl Default for Limits {
             vector_fields: limits::VECTOR_FIELDS_MAX,
             shards: limits::SHARDS_MAX,
             dimension: limits::DIMENSION_MAX,
+            array_capacity: limits::ARRAY_CAPACITY_MAX,
             varchar_bytes: limits::VARCHAR_BYTES_MAX,
             json_bytes: limits::JSON_BYTES_MAX,
             description_bytes: limits::DESCRIPTION_BYTES_MAX,

@@ -7,7 +7,7 @@ use proto::milvus as m;
 use role::query::{Leader, LoadRequest, LoadState, Wanted};
 use types::collection::Collection;
 use types::id::PartitionId;
-use types::schema::FieldKind;
+use types::schema::{Field, FieldKind};
 use types::{Code, Error, Result};
 
 use super::context::Context;
@@ -183,8 +183,10 @@ async fn check(proxy: &Proxy, context: &Context, collection: &Collection, fields
     if indexes.is_empty() {
         return Err(Error::about(Code::INDEX_NOT_FOUND, &[("collection", &collection.name)]));
     }
-    let is_indexed = |field| indexes.iter().any(|index| index.definition.field == field);
-    let without: Vec<&str> = collection.schema.vectors().filter(|field| !is_indexed(field.id)).map(|field| field.name.as_str()).collect();
+    let is_indexed = |field: &Field| indexes.iter().any(|index| index.definition.field == field.id);
+    let is_named = |field: &Field| fields.is_empty() || fields.contains(&field.name);
+    let without = collection.schema.vectors().filter(|field| is_named(field) && !is_indexed(field));
+    let without: Vec<&str> = without.map(|field| field.name.as_str()).collect();
     if !without.is_empty() {
         let fields = without.join(" ");
         return Err(Error::invalid(format!("there is no vector index on field: [{fields}], please create index firstly")));

@@ -30,6 +30,7 @@ pub mod names;
 pub mod output;
 pub mod params;
 pub mod partition;
+pub mod queries;
 pub mod query;
 pub mod read;
 pub mod replicas;

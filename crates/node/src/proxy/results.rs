@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proto::schema::scalar_field::Data;
 use proto::schema::{
-    BoolArray, DoubleArray, FieldData, FloatArray, IntArray, JsonArray, LongArray, ScalarField, StringArray, VectorField, field_data,
-    vector_field,
+    ArrayArray, BoolArray, DoubleArray, FieldData, FloatArray, IntArray, JsonArray, LongArray, ScalarField, SparseFloatArray, StringArray,
+    VectorField, field_data, vector_field,
 };
 use serde_json::value::RawValue;
 use types::column::{Column, Strings, Values};
@@ -26,15 +26,12 @@ pub fn field_data(field: &Field, column: Column, keys: Option<&BTreeSet<String>>
     };
     let dynamic = field.kind == FieldKind::Dynamic;
     let data = match column.values {
-        Values::FloatVector { dimension, data } => {
-            let floats = FloatArray::from_bytes(data.into_bytes()).ok_or_else(|| Error::internal("floats have four bytes each"))?;
-            field_data::Field::Vectors(VectorField { dim: dimension as i64, data: Some(vector_field::Data::FloatVector(floats)) })
-        }
+        values if field.data_type.is_vector() => field_data::Field::Vectors(vectors(values)?),
         Values::Json(texts) if dynamic && keys.is_some() => {
             let cut = texts.iter().map(|text| cut_down(text, keys));
             scalar(Data::JsonData(JsonArray { data: cut.collect::<Result<_>>()? }))
         }
-        values => scalar(scalars(&values)),
+        values => scalar(scalars(&values)?),
     };
     Ok(FieldData {
         r#type: field.data_type.number(),
@@ -50,9 +47,37 @@ fn scalar(data: Data) -> field_data::Field {
     field_data::Field::Scalars(ScalarField { data: Some(data) })
 }
 
-fn scalars(values: &Values) -> Data {
+/// Vectors share the column's memory.
+fn vectors(values: Values) -> Result<VectorField> {
+    use vector_field::Data;
+    let (dim, data) = match values {
+        Values::FloatVector { dimension, data } => {
+            let floats = FloatArray::from_bytes(data.into_bytes()).ok_or_else(|| Error::internal("floats have four bytes each"))?;
+            (dimension, Data::FloatVector(floats))
+        }
+        Values::BinaryVector { dimension, data } => (dimension, Data::BinaryVector(data.into_bytes())),
+        Values::Float16Vector { dimension, data } => (dimension, Data::Float16Vector(data.into_bytes())),
+        Values::BFloat16Vector { dimension, data } => (dimension, Data::Bfloat16Vector(data.into_bytes())),
+        Values::Int8Vector { dimension, data } => (dimension, Data::Int8Vector(data.into_bytes())),
+        Values::SparseFloatVector(rows) => {
+            let dim = rows.indices().iter().max().map_or(0, |&index| index as usize + 1);
+            let contents = rows.iter().map(sparse_row).collect();
+            (dim, Data::SparseFloatVector(SparseFloatArray { contents, dim: dim as i64 }))
+        }
+        other => return Err(Error::internal(format!("a column of {} in place of vectors", other.data_type()))),
+    };
+    Ok(VectorField { dim: dim as i64, data: Some(data) })
+}
+
+/// Index and value of each entry, little-endian.
+fn sparse_row((indices, values): (&[u32], &[f32])) -> Bytes {
+    let entries = indices.iter().zip(values);
+    entries.flat_map(|(index, value)| index.to_le_bytes().into_iter().chain(value.to_le_bytes())).collect()
+}
+
+fn scalars(values: &Values) -> Result<Data> {
     let texts = |texts: &Strings| texts.iter().map(str::to_owned).collect();
-    match values {
+    Ok(match values {
         Values::Bool(values) => Data::BoolData(BoolArray { data: values.iter().map(|&value| value != 0).collect() }),
         Values::Int8(values) => Data::IntData(IntArray { data: values.iter().map(|&value| value.into()).collect() }),
         Values::Int16(values) => Data::IntData(IntArray { data: values.iter().map(|&value| value.into()).collect() }),
@@ -62,8 +87,16 @@ fn scalars(values: &Values) -> Data {
         Values::Double(values) => Data::DoubleData(DoubleArray { data: values.to_vec() }),
         Values::VarChar(values) => Data::StringData(StringArray { data: texts(values) }),
         Values::Json(values) => Data::JsonData(JsonArray { data: jsons(values) }),
-        _ => unreachable!("vectors are rendered as such, and check_types lets no other type into a schema"),
-    }
+        Values::Array(arrays) => {
+            let list = |row| {
+                let slots: Vec<u32> = arrays.range(row).map(|slot| slot as u32).collect();
+                scalars(&arrays.elements().take(&slots)).map(|data| ScalarField { data: Some(data) })
+            };
+            let data = (0..arrays.len()).map(list).collect::<Result<_>>()?;
+            Data::ArrayData(ArrayArray { data, element_type: arrays.element_type().number() })
+        }
+        other => return Err(Error::internal(format!("a column of {} in place of scalars", other.data_type()))),
+    })
 }
 
 /// Texts that share the column's memory.
@@ -137,6 +170,50 @@ mod tests {
             check(&nullable, Column::new(FieldId(101), values.clone()), scalar(data.clone()), &[true, true]);
             let half = Column { field: FieldId(101), validity: Some(Bitset::from_fn(2, |row| row == 0)), values };
             check(&nullable, half, scalar(data), &[true, false]);
+        }
+    }
+
+    #[test]
+    fn lists_have_a_slot_for_every_row() {
+        let arrays = types::column::Arrays::from_parts(vec![0, 2, 2].into(), Values::Int8(vec![-1, 2].into())).expect("lists");
+        let list = |data: &[i32]| ScalarField { data: Some(Data::IntData(IntArray { data: data.to_vec() })) };
+        let data = Data::ArrayData(ArrayArray { data: vec![list(&[-1, 2]), list(&[])], element_type: 2 });
+        let nullable = field("Array", r#", "element_type": "Int8", "nullable": true"#);
+        let half = Column { field: FieldId(101), validity: Some(Bitset::from_fn(2, |row| row == 0)), values: Values::Array(arrays) };
+        check(&nullable, half, scalar(data), &[true, false]);
+    }
+
+    #[test]
+    fn vectors_of_every_type() {
+        use vector_field::Data;
+        let bytes = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        let entries: [(&[u32], &[f32]); 2] = [(&[], &[]), (&[1, 9], &[1.0, 2.0])];
+        let contents = vec![Bytes::new(), bytes(&[1, 0, 0, 0, 0, 0, 128, 63, 9, 0, 0, 0, 0, 0, 0, 64])];
+        let cases = [
+            ("BinaryVector", 8, Values::BinaryVector { dimension: 8, data: vec![1, 2].into() }, Data::BinaryVector(bytes(&[1, 2]))),
+            ("Int8Vector", 1, Values::Int8Vector { dimension: 1, data: vec![1, -1].into() }, Data::Int8Vector(bytes(&[1, 255]))),
+            (
+                "Float16Vector",
+                1,
+                Values::Float16Vector { dimension: 1, data: vec![1, 2].into() },
+                Data::Float16Vector(bytes(&[1, 0, 2, 0])),
+            ),
+            (
+                "BFloat16Vector",
+                1,
+                Values::BFloat16Vector { dimension: 1, data: vec![1, 2].into() },
+                Data::Bfloat16Vector(bytes(&[1, 0, 2, 0])),
+            ),
+            (
+                "SparseFloatVector",
+                10,
+                Values::SparseFloatVector(entries.into_iter().collect()),
+                Data::SparseFloatVector(SparseFloatArray { contents, dim: 10 }),
+            ),
+        ];
+        for (name, dim, values, data) in cases {
+            let data = field_data::Field::Vectors(VectorField { dim, data: Some(data) });
+            check(&field(name, ""), Column::new(FieldId(101), values), data, &[]);
         }
     }
 

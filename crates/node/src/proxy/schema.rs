@@ -143,7 +143,7 @@ fn check_types(fields: &[FieldSchema]) -> Result<()> {
             Ok(WireType::String) => {
                 return Err(Error::invalid("string data type not supported yet, please use VarChar type instead"));
             }
-            Ok(other) if !DataType::from_number(field.data_type).is_some_and(is_served) => {
+            Ok(other) if DataType::from_number(field.data_type).is_none() => {
                 let (data_type, name) = (other.as_str_name(), &field.name);
                 return Err(Error::invalid(format!("data type {data_type} not supported, field name = {name}")));
             }
@@ -151,11 +151,6 @@ fn check_types(fields: &[FieldSchema]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether rows may have values of this type by now.
-fn is_served(data_type: DataType) -> bool {
-    data_type == DataType::FloatVector || !data_type.is_vector() && data_type != DataType::Array
 }
 
 fn check_partition_key(fields: &[FieldSchema]) -> Result<()> {
@@ -193,8 +188,11 @@ fn parse_field(wire: &FieldSchema, rules: &Rules<'_>) -> Result<Field> {
     names::field(&wire.name, rules.limits.name_bytes)?;
     let data_type = DataType::from_number(wire.data_type).ok_or_else(|| Error::internal("a data type that was checked"))?;
     let type_params = type_params(&wire.type_params)?;
-    let dimension = if data_type.is_vector() { Some(dimension(&wire.name, &type_params, rules.limits)?) } else { None };
-    let max_length = if data_type == DataType::VarChar { Some(max_length(&wire.name, &type_params, rules)?) } else { None };
+    let dimension = if data_type.is_vector() { dimension(wire, data_type, &type_params, rules.limits)? } else { None };
+    let element_type = if data_type == DataType::Array { Some(element_type(wire)?) } else { None };
+    let max_capacity = if data_type == DataType::Array { Some(max_capacity(&wire.name, &type_params, rules)?) } else { None };
+    let has_texts = [Some(data_type), element_type].contains(&Some(DataType::VarChar));
+    let max_length = if has_texts { Some(max_length(&wire.name, &type_params, rules)?) } else { None };
     let kind = match (wire.is_primary_key, wire.is_partition_key, wire.is_clustering_key) {
         (true, ..) => FieldKind::Primary,
         (_, true, _) => FieldKind::PartitionKey,
@@ -214,8 +212,8 @@ fn parse_field(wire: &FieldSchema, rules: &Rules<'_>) -> Result<Field> {
         default,
         dimension,
         max_length,
-        element_type: None,
-        max_capacity: None,
+        element_type,
+        max_capacity,
         type_params,
     })
 }
@@ -231,17 +229,48 @@ fn type_params(pairs: &[KeyValuePair]) -> Result<BTreeMap<String, String>> {
     Ok(params)
 }
 
-fn dimension(name: &str, params: &BTreeMap<String, String>, limits: &Limits) -> Result<u32> {
-    let Some(text) = params.get("dim") else {
+fn dimension(wire: &FieldSchema, data_type: DataType, params: &BTreeMap<String, String>, limits: &Limits) -> Result<Option<u32>> {
+    let (name, given) = (&wire.name, params.get("dim"));
+    if !data_type.is_dense_vector() {
+        return match given {
+            Some(_) => Err(Error::invalid(format!("dim should not be specified for sparse vector field {name}({})", wire.field_id))),
+            None => Ok(None),
+        };
+    }
+    let Some(text) = given else {
         let hint = "check type param `dim` for vector field";
         return Err(Error::invalid(format!("dimension is not defined in field type params of field {name}, {hint}")));
     };
+    let binary = data_type == DataType::BinaryVector;
+    let (kind, most) = if binary { ("binary", 8 * limits.dimension) } else { ("float", limits.dimension) };
+    let rule = match text.trim().parse::<i64>() {
+        Ok(dimension) if (2..=most).contains(&dimension) && binary && dimension % 8 != 0 => "should be multiple of 8.".to_owned(),
+        Ok(dimension) if (2..=most).contains(&dimension) => return Ok(Some(dimension as u32)),
+        _ => format!("should be in range 2 ~ {most}"),
+    };
+    Err(Error::invalid(format!("invalid dimension: {text} of field {name}. {kind} vector dimension {rule}")))
+}
+
+fn element_type(wire: &FieldSchema) -> Result<DataType> {
+    match WireType::try_from(wire.element_type) {
+        Ok(WireType::String) => Err(Error::invalid("string data type not supported yet, please use VarChar type instead")),
+        given => DataType::from_number(wire.element_type).filter(|element| element.is_element()).ok_or_else(|| {
+            let name = given.map_or_else(|_| wire.element_type.to_string(), |given| given.as_str_name().to_owned());
+            Error::invalid(format!("element type {name} is not supported"))
+        }),
+    }
+}
+
+fn max_capacity(name: &str, params: &BTreeMap<String, String>, rules: &Rules<'_>) -> Result<u32> {
+    let Some(text) = params.get("max_capacity") else {
+        let reason = format!("type param(max_capacity) should be specified for array field {name} of collection {}", rules.collection);
+        return Err(Error::new(Code::MISSING_PARAMETER, format!("{reason}: missing parameter")));
+    };
+    let most = rules.limits.array_capacity;
     match text.trim().parse::<i64>() {
-        Ok(dimension) if (2..=limits.dimension).contains(&dimension) => Ok(dimension as u32),
-        _ => {
-            let range = format!("float vector dimension should be in range 2 ~ {}", limits.dimension);
-            Err(Error::invalid(format!("invalid dimension: {text} of field {name}. {range}")))
-        }
+        Ok(capacity) if (1..=most).contains(&capacity) => Ok(capacity as u32),
+        Ok(_) => Err(Error::invalid(format!("the maximum capacity specified for a Array should be in (0, {most}]"))),
+        Err(_) => Err(Error::invalid(format!("the value for max_capacity of field {name} must be an integer"))),
     }
 }
 
@@ -261,7 +290,7 @@ fn max_length(name: &str, params: &BTreeMap<String, String>, rules: &Rules<'_>) 
 
 fn parse_default(wire: &FieldSchema, data_type: DataType, value: &Data, max_length: Option<u32>) -> Result<Value> {
     let name = &wire.name;
-    if matches!(data_type, DataType::Json | DataType::FloatVector) {
+    if matches!(data_type, DataType::Json | DataType::Array) || data_type.is_vector() {
         return Err(Error::invalid(format!("type not support default_value, type:{data_type}, name:{name}")));
     }
     let mismatch = |given: &str| {
@@ -374,6 +403,34 @@ mod tests {
     }
 
     #[test]
+    fn arrays_and_vectors_of_every_type() {
+        let dense = |name: &str, data_type| FieldSchema { type_params: vec![pair("dim", "16")], ..field(name, data_type) };
+        let params = vec![pair("max_capacity", "4"), pair("max_length", "9")];
+        let fields = vec![
+            key(),
+            FieldSchema {
+                element_type: WireType::VarChar as i32,
+                type_params: params.clone(),
+                nullable: true,
+                ..field("a", WireType::Array)
+            },
+            FieldSchema { element_type: WireType::Int16 as i32, type_params: params, ..field("b", WireType::Array) },
+            dense("v", WireType::BinaryVector),
+            dense("w", WireType::Float16Vector),
+            FieldSchema { nullable: true, ..field("x", WireType::SparseFloatVector) },
+        ];
+        let schema = parsed(fields).expect("a good schema");
+        let parts = |i: usize| {
+            let field = &schema.fields[i];
+            (field.element_type, field.max_capacity, field.max_length, field.dimension)
+        };
+        assert_eq!(parts(1), (Some(DataType::VarChar), Some(4), Some(9), None));
+        assert_eq!(parts(2), (Some(DataType::Int16), Some(4), None, None));
+        assert_eq!([parts(3).3, parts(4).3, parts(5).3], [Some(16), Some(16), None]);
+        assert!(schema.fields[5].nullable && schema.fields[1].nullable);
+    }
+
+    #[test]
     fn defaults() {
         let value = |data| Some(ValueField { data: Some(data) });
         let with = |data_type, data| FieldSchema { default_value: value(data), ..field("f", data_type) };
@@ -413,6 +470,10 @@ mod tests {
         let length = |text: &str| FieldSchema { type_params: vec![pair("max_length", text)], ..field("s", WireType::VarChar) };
         let partition_key = |name: &str| FieldSchema { is_partition_key: true, ..field(name, WireType::Int64) };
         let clustering_key = |name: &str| FieldSchema { is_clustering_key: true, ..field(name, WireType::Int64) };
+        let array = |element: WireType, params: &[(&str, &str)]| {
+            let type_params = params.iter().map(|(key, value)| pair(key, value)).collect();
+            FieldSchema { element_type: element as i32, type_params, ..field("a", WireType::Array) }
+        };
         let range = "float vector dimension should be in range 2 ~ 32768";
         let no_value = || Some(ValueField { data: Some(Data::LongData(1)) });
         let cases: Vec<(Vec<FieldSchema>, i32, String)> = vec![
@@ -447,6 +508,42 @@ mod tests {
                 "string data type not supported yet, please use VarChar type instead".into(),
             ),
             (vec![key(), vector(), field("f", WireType::Mol)], 1100, "data type Mol not supported, field name = f".into()),
+            (vec![key(), vector(), array(WireType::Json, &[("max_capacity", "4")])], 1100, "element type JSON is not supported".into()),
+            (
+                vec![key(), vector(), array(WireType::Int8, &[])],
+                1101,
+                "type param(max_capacity) should be specified for array field a of collection c: missing parameter".into(),
+            ),
+            (
+                vec![key(), vector(), array(WireType::Int8, &[("max_capacity", "4097")])],
+                1100,
+                "the maximum capacity specified for a Array should be in (0, 4096]".into(),
+            ),
+            (
+                vec![key(), vector(), array(WireType::Int8, &[("max_capacity", "many")])],
+                1100,
+                "the value for max_capacity of field a must be an integer".into(),
+            ),
+            (
+                vec![key(), vector(), array(WireType::VarChar, &[("max_capacity", "4")])],
+                1101,
+                "type param(max_length) should be specified for the field(a) of collection c: missing parameter".into(),
+            ),
+            (
+                vec![key(), FieldSchema { data_type: WireType::SparseFloatVector as i32, ..dim("4") }],
+                1100,
+                "dim should not be specified for sparse vector field v(0)".into(),
+            ),
+            (
+                vec![key(), FieldSchema { data_type: WireType::BinaryVector as i32, ..dim("12") }],
+                1100,
+                "invalid dimension: 12 of field v. binary vector dimension should be multiple of 8.".into(),
+            ),
+            (
+                vec![key(), FieldSchema { data_type: WireType::BinaryVector as i32, ..dim("262152") }],
+                1100,
+                "invalid dimension: 262152 of field v. binary vector dimension should be in range 2 ~ 262144".into(),
+            ),
             (vec![key(), dim("1")], 1100, format!("invalid dimension: 1 of field v. {range}")),
             (vec![key(), dim("32769")], 1100, format!("invalid dimension: 32769 of field v. {range}")),
             (

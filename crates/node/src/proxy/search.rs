@@ -1,13 +1,10 @@
 //! Search: the nearest rows of each query vector, over all shards.
 
-use bytes::{Bytes, BytesMut};
 use prost::Message;
-use proto::common::{PlaceholderGroup, PlaceholderType};
 use proto::milvus as m;
 use proto::schema::SearchResultData;
 use role::query::{SearchRequest, SearchResponse};
 use types::batch::Batch;
-use types::buffer::Buffer;
 use types::collection::Collection;
 use types::error::Context as _;
 use types::index_params::Metric;
@@ -19,7 +16,7 @@ use super::limits::Limits;
 use super::output::Output;
 use super::params::{self, SearchParams};
 use super::read::{Freshness, Reading, check_iteration};
-use super::{Proxy, columns, filter, merge, partition, results, status, write};
+use super::{Proxy, columns, filter, merge, partition, queries, results, status, write};
 
 /// Search.
 pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) -> Result<m::SearchResults> {
@@ -35,8 +32,8 @@ pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) 
     let field = vector_field(&collection.schema, params.field.as_deref())?;
     let output = Output::resolve(&collection.schema, &request.output_fields, false)?;
     let partitions = partition::of_read(&collection, &request.partition_names)?;
-    let queries = Queries::parse(&request, field, limits)?;
-    context.note(|figures| figures.queries = queries.count as u64);
+    let queries = queries::parse(&request, field, limits)?;
+    context.note(|figures| figures.queries = queries.slots() as u64);
     let templates = filter::templates(&request.expr_template_values);
     let plan = proxy.plans.compile(&collection, &request.dsl, templates).context(|| "failed to create query plan")?;
     let metric = metric(proxy, &context, &collection, (field, &params)).await?;
@@ -63,8 +60,7 @@ pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) 
             let request = SearchRequest {
                 scope,
                 field: field.id,
-                queries: queries.vectors.clone(),
-                dimension: queries.dimension,
+                queries: queries.clone(),
                 limit: params.limit + params.offset,
                 metric,
                 params: params.index.clone(),
@@ -75,7 +71,7 @@ pub async fn search(proxy: &Proxy, context: Context, request: m::SearchRequest) 
     let parts: Vec<SearchResponse> = answers.into_iter().map(|(_, answer)| answer).collect();
     let session = parts.iter().map(|part| part.at).max().unwrap_or_default().max(collection.created);
     let merging = proxy.world.clock.now();
-    let rendering = Rendering { schema: &collection.schema, output: &output, params: &params, queries: queries.count, limits };
+    let rendering = Rendering { schema: &collection.schema, output: &output, params: &params, queries: queries.slots(), limits };
     let results = rendering.render(&parts)?;
     context.note(|figures| {
         figures.merging = proxy.world.clock.now() - merging;
@@ -136,71 +132,6 @@ async fn metric(
     let index = indexes.iter().find(|index| index.definition.field == field.id);
     let expected = index.and_then(|index| index.definition.metric).map_or("", Metric::name);
     Err(Error::expected("metric type not match", expected, name))
-}
-
-/// The vectors to search for.
-struct Queries {
-    count: usize,
-    dimension: usize,
-    vectors: Buffer<f32>,
-}
-
-impl Queries {
-    fn parse(request: &m::SearchRequest, field: &Field, limits: &Limits) -> Result<Self> {
-        let group = match &request.search_input {
-            Some(m::search_request::SearchInput::PlaceholderGroup(bytes)) => PlaceholderGroup::decode(bytes.clone())
-                .map_err(|error| Error::invalid(format!("the placeholder group can't be read: {error}")))?,
-            _ => PlaceholderGroup::default(),
-        };
-        let values = group.placeholders.first();
-        let count = values.map_or(0, |placeholder| placeholder.values.len());
-        if !(1..=limits.queries).contains(&(count as i64)) {
-            let range = format!("nq (number of search vector per search request) should be in range [1, {}]", limits.queries);
-            return Err(Error::invalid(format!("nq [{count}] is invalid, {range}, but got {count}")));
-        }
-        let placeholder = values.ok_or_else(|| Error::invalid("must have queries"))?;
-        if placeholder.r#type != PlaceholderType::FloatVector as i32 {
-            let given = placeholder_name(placeholder.r#type);
-            let name = &field.name;
-            return Err(Error::invalid(format!("vector type must be the same, field {name} - type VECTOR_FLOAT, search ph type {given}")));
-        }
-        let dimension = field.dimension.unwrap_or(0) as usize;
-        let width = dimension * size_of::<f32>();
-        if let Some(wrong) = placeholder.values.iter().find(|value| value.len() != width) {
-            let actual = wrong.len();
-            return Err(Error::invalid(format!("vector dimension mismatch, expected vector size(byte) {width}, actual {actual}.")));
-        }
-        let vectors: Buffer<f32> = Buffer::from_bytes(joined(&placeholder.values));
-        // A distance to such a vector is no number either, and an order by it means nothing.
-        if let Some(wrong) = vectors.iter().find(|value| !value.is_finite()) {
-            return Err(Error::invalid(format!("value '{wrong}' is not a number or infinity")));
-        }
-        Ok(Self { count, dimension, vectors })
-    }
-}
-
-/// One query's bytes are taken as they lie in the request.
-fn joined(values: &[Bytes]) -> Bytes {
-    if let [only] = values {
-        return only.clone();
-    }
-    let mut all = BytesMut::with_capacity(values.iter().map(Bytes::len).sum());
-    values.iter().for_each(|value| all.extend_from_slice(value));
-    all.freeze()
-}
-
-/// The searching library's names of types, as Milvus's text has them.
-fn placeholder_name(number: i32) -> String {
-    match PlaceholderType::try_from(number) {
-        Ok(PlaceholderType::BinaryVector) => "VECTOR_BINARY".to_owned(),
-        Ok(PlaceholderType::Float16Vector) => "VECTOR_FLOAT16".to_owned(),
-        Ok(PlaceholderType::BFloat16Vector) => "VECTOR_BFLOAT16".to_owned(),
-        Ok(PlaceholderType::SparseFloatVector) => "VECTOR_SPARSE_U32_F32".to_owned(),
-        Ok(PlaceholderType::Int8Vector) => "VECTOR_INT8".to_owned(),
-        Ok(PlaceholderType::VarChar) => "VARCHAR".to_owned(),
-        Ok(other) => format!("{other:?}").to_uppercase(),
-        Err(_) => number.to_string(),
-    }
 }
 
 /// What an answer is rendered by.

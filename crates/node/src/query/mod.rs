@@ -23,6 +23,7 @@ use role::query::{
 };
 use segment::{Place, Version, query, search};
 use types::batch::Batch;
+use types::column::Values;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::index_params::{IndexDefinition, Metric};
 use types::time::Timestamp;
@@ -207,7 +208,7 @@ impl QueryNodeRole {
         let definition = definition(&pinned.indexes, &request)?;
         let metric = definition.metric.ok_or_else(|| Error::internal("an index of vectors has a metric"))?;
         let params = search_params(definition, &request)?;
-        self.figures.asked(request.queries.len() / request.dimension.max(1), request.limit);
+        self.figures.asked(request.queries.slots(), request.limit);
         let began = self.parts.world.clock.now();
         let cancelled = Cancelled(Arc::default());
         let flag = cancelled.0.clone();
@@ -320,14 +321,18 @@ fn answer_search(
     (pool, cancelled): (&CpuPool, &AtomicBool),
 ) -> Result<SearchResponse> {
     let scope = &request.scope;
+    let Values::FloatVector { dimension, data } = &request.queries else {
+        let reason = format!("a search of a field of {} is not supported: unsupported operation", request.queries.data_type());
+        return Err(Error::new(Code::UNSUPPORTED, reason));
+    };
     let mut found = Vec::new();
     let mut hits = 0;
     let queries_at_once = (HITS_AT_ONCE / request.limit.max(1)).max(1);
-    for queries in request.queries.chunks(queries_at_once * request.dimension.max(1)) {
+    for queries in data.chunks(queries_at_once * dimension) {
         let wanted = search::Search {
             field: request.field,
             queries,
-            dimension: request.dimension,
+            dimension: *dimension,
             limit: request.limit,
             metric,
             params,

@@ -5,7 +5,7 @@ use proto::elanus::role::{CallReply, Envelope, Failure, call_reply::Outcome};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::batch::Batch;
-use types::buffer::Buffer;
+use types::column::Column;
 use types::id::{FieldId, ShardId};
 use types::index_params::Metric;
 use types::record::Kind;
@@ -72,7 +72,6 @@ impl Wire for WriteRequest {
 struct SearchHead {
     scope: Scope,
     field: FieldId,
-    dimension: usize,
     limit: usize,
     metric: Option<Metric>,
     params: serde_json::Map<String, serde_json::Value>,
@@ -80,18 +79,20 @@ struct SearchHead {
 
 impl Wire for SearchRequest {
     fn pack(self) -> Envelope {
-        let Self { scope, field, queries, dimension, limit, metric, params } = self;
-        let queries = Bytes::copy_from_slice(queries.as_bytes());
-        envelope(&SearchHead { scope, field, dimension, limit, metric, params }, vec![queries])
+        let Self { scope, field, queries, limit, metric, params } = self;
+        let queries = Batch::new(queries.slots(), vec![Column::new(field, queries)]);
+        envelope(&SearchHead { scope, field, limit, metric, params }, vec![queries.encode()])
     }
 
     fn unpack(envelope: Envelope) -> Result<Self> {
-        let SearchHead { scope, field, dimension, limit, metric, params } = head(&envelope)?;
-        let queries = part(&envelope, 0)?;
-        if dimension == 0 || !queries.len().is_multiple_of(4 * dimension) {
-            return Err(Error::internal(format!("{} bytes of queries of dimension {dimension}", queries.len())));
+        let SearchHead { scope, field, limit, metric, params } = head(&envelope)?;
+        let queries = Batch::decode(part(&envelope, 0)?)?;
+        match queries.column(field) {
+            Some(Column { validity: None, values, .. }) if values.data_type().is_vector() => {
+                Ok(Self { scope, field, queries: values.clone(), limit, metric, params })
+            }
+            _ => Err(Error::internal("a search without vectors to search for")),
         }
-        Ok(Self { scope, field, queries: Buffer::from_bytes(queries.clone()), dimension, limit, metric, params })
     }
 }
 

@@ -21,6 +21,7 @@ use parquet::schema::types::Type;
 use types::bitset::Bitset;
 use types::column::{Column, Strings, Values};
 use types::id::FieldId;
+use types::limits;
 use types::schema::DataType;
 use types::{Error, Result};
 
@@ -34,7 +35,7 @@ pub const PAGE_ROWS_MAX: usize = 1_024;
 /// Bytes at which a page ends, whatever its rows. The batch that reaches them is still in it.
 const PAGE_BYTES: usize = 64 << 10;
 /// Bytes of one value: bounds what reading one row may cost.
-pub const VALUE_BYTES_MAX: usize = 16 << 20;
+pub const VALUE_BYTES_MAX: usize = limits::VALUE_BYTES_MAX;
 /// Rows after which the writer looks whether a page is full.
 const BATCH_ROWS: usize = 64;
 /// Rows handed to the writer at once.

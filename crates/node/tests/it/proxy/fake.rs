@@ -317,7 +317,8 @@ impl QueryNode for Reader {
         let (rows, at) = self.kept(&request.scope)?;
         let mut hits = Vec::new();
         let mut found = Vec::new();
-        for query in request.queries.chunks(request.dimension) {
+        let types::column::Values::FloatVector { dimension, data: queries } = &request.queries else { panic!("not floats") };
+        for query in queries.chunks(*dimension) {
             let mut near: Vec<(f32, &Row)> = rows
                 .iter()
                 .map(|row| {
