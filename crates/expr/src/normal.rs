@@ -134,6 +134,7 @@ fn condition_cost(condition: &Condition) -> f64 {
         Condition::Float { within: FloatValues::In(_), .. } => 3.0,
         Condition::Arithmetic { .. } => 3.0,
         Condition::Pair { .. } => 6.0,
+        Condition::Sample { .. } => 5.0,
         Condition::Text { within, .. } => text_cost(within),
         Condition::Json { check, .. } => {
             80.0 + match check {
@@ -158,5 +159,6 @@ fn text_cost(within: &TextValues) -> f64 {
             }
         }
         TextValues::Like(_) => 25.0,
+        TextValues::Regex(_) => 120.0,
     }
 }

@@ -336,14 +336,17 @@ impl<'a> Parser<'a> {
             }
             TokenKind::In => self.membership(left, false),
             TokenKind::RegexNotMatch => {
-                let (pattern, end) = self.pattern()?;
+                let (pattern, end) = self.regex_pattern()?;
                 let matched = self.over(left.span.to(end), left, |left| Kind::Regex(left, pattern))?;
                 self.over(matched.span, matched, |matched| Kind::Unary(UnaryOp::Not, matched))
             }
-            kind => {
+            TokenKind::RegexMatch => {
+                let (pattern, end) = self.regex_pattern()?;
+                self.over(left.span.to(end), left, |left| Kind::Regex(left, pattern))
+            }
+            _ => {
                 let (pattern, end) = self.pattern()?;
-                let regex = kind == TokenKind::RegexMatch;
-                self.over(left.span.to(end), left, |left| if regex { Kind::Regex(left, pattern) } else { Kind::Like(left, pattern) })
+                self.over(left.span.to(end), left, |left| Kind::Like(left, pattern))
             }
         }
     }
@@ -405,6 +408,37 @@ impl<'a> Parser<'a> {
         }
         Ok((Pattern::Template(self.template()?), token.span))
     }
+
+    /// As [`Self::pattern`], but a literal's escapes are left to the regular expression: `"\b"` is a word's edge there.
+    fn regex_pattern(&mut self) -> Result<(Pattern, Span)> {
+        let (pattern, span) = self.pattern()?;
+        Ok(match pattern {
+            Pattern::Text(_) => (Pattern::Text(verbatim(span.of(self.text)).into()), span),
+            template => (template, span),
+        })
+    }
+}
+
+/// What stands between the quotes of a string literal, escapes kept but for those of quotes.
+fn verbatim(literal: &str) -> String {
+    let open = literal.find(['"', '\'']).unwrap_or(0);
+    let body = literal.get(open + 1..literal.len() - 1).unwrap_or_default();
+    if literal.starts_with(['r', 'R']) {
+        return body.to_owned();
+    }
+    let mut out = String::with_capacity(body.len());
+    let mut rest = body.chars();
+    while let Some(character) = rest.next() {
+        match (character, rest.clone().next()) {
+            ('\\', Some('"' | '\'')) => {}
+            ('\\', Some(escaped)) => {
+                out.extend(['\\', escaped]);
+                rest.next();
+            }
+            _ => out.push(character),
+        }
+    }
+    out
 }
 
 /// Adds `inner` to `members` without copying the longer of a growing chain again and again.
@@ -515,6 +549,8 @@ mod tests {
         check("exists j[\"a\"] == 1", "((exists j[Key(\"a\")]) == 1)");
         check("a is null or b is not null", "((a is null) or (b is not null))");
         check("a =~ \"x\" || a !~ {p}", "((a =~ \"x\") or (Not (a =~ {p})))");
+        check(r#"a =~ "\b\\\"\d'""#, r#"(a =~ "\\b\\\\\"\\d'")"#);
+        check(r#"a =~ r'\b\\' "#, r#"(a =~ "\\b\\\\")"#);
         check("-9223372036854775808 == a", "(-9223372036854775808 == a)");
         check("[1, -2, -9223372036854775808, 3]", "[1, -2, -9223372036854775808, 3]");
         check("[1, 2.0, 3]", "[1, 2.0, 3]");

@@ -98,6 +98,7 @@ impl Plan {
             | Condition::Float { field, .. }
             | Condition::Text { field, .. }
             | Condition::Arithmetic { field, .. }
+            | Condition::Sample { field, .. }
             | Condition::Null { field } => fields.push(*field),
             Condition::Pair { left, right, .. } => fields.extend([*left, *right]),
             Condition::Json { path, .. } => {
@@ -120,6 +121,19 @@ impl Plan {
     /// The cache of a path: paths that one test looks at have none.
     pub(crate) fn cache_of(&self, path: u32) -> Option<usize> {
         self.inner.caches[path as usize].map(usize::from)
+    }
+
+    /// Whether chance has a part in it: then each use wants a [`Self::seeded`] plan of its own.
+    pub fn samples(&self) -> bool {
+        let mut samples = false;
+        self.inner.root.for_each_test(&mut |test| samples |= matches!(test.condition, Condition::Sample { .. }));
+        samples
+    }
+
+    /// The plan with `seed` for its samples. Every node that has it keeps the same rows.
+    pub fn seeded(&self, seed: u64) -> Self {
+        let inner = &self.inner;
+        Self::new(inner.root.clone().seeded(seed), inner.paths.clone(), inner.missing, inner.points)
     }
 
     /// The condition itself.

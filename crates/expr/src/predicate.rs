@@ -16,6 +16,7 @@ use types::id::FieldId;
 use crate::like::Like;
 use crate::literal::Literal;
 use crate::number::{CompareOp, Floats, Integers, Number};
+use crate::regex::Regex;
 use crate::set::{FloatSet, IntegerSet, TextSet};
 
 /// A condition on a row.
@@ -89,6 +90,15 @@ pub enum Condition {
         /// A nullable field.
         field: FieldId,
     },
+    /// Chance keeps the row: a hash of the row's key with the seed lies below. Never unknown.
+    Sample {
+        /// The primary key.
+        field: FieldId,
+        /// What makes it another sample.
+        seed: u64,
+        /// The part of all rows that is kept, of 2^64.
+        below: u64,
+    },
     /// A condition on what is at a place of a JSON field.
     Json {
         /// Which of the plan's paths.
@@ -125,6 +135,8 @@ pub enum TextValues {
     In(TextSet),
     /// What matches a pattern.
     Like(Like),
+    /// In what a regular expression is found.
+    Regex(Regex),
 }
 
 /// Numbers that are wanted: one range, for integers and for floats.
@@ -236,6 +248,19 @@ impl Predicate {
         }
     }
 
+    /// The same with another seed for each sample.
+    pub(crate) fn seeded(self, seed: u64) -> Self {
+        let each = |members: Vec<Self>| members.into_iter().map(|member| member.seeded(seed)).collect();
+        match self {
+            Self::All(members) => Self::All(each(members)),
+            Self::Any(members) => Self::Any(each(members)),
+            Self::Test(Test { condition: Condition::Sample { field, below, .. }, negated }) => {
+                Self::Test(Test { condition: Condition::Sample { field, seed, below }, negated })
+            }
+            other => other,
+        }
+    }
+
     /// Calls `visit` with every test.
     pub fn for_each_test<'a>(&'a self, visit: &mut impl FnMut(&'a Test)) {
         match self {
@@ -292,6 +317,7 @@ impl fmt::Display for Test {
             Condition::Arithmetic { field, op, operand, within } => write!(f, "{op:?}(#{field}, {operand}) in {within}"),
             Condition::Pair { left, op, right } => write!(f, "#{left} {} #{right}", op.symbol()),
             Condition::Null { field } => write!(f, "#{field} is null"),
+            Condition::Sample { seed, below, .. } => write!(f, "sample({:.4}, {seed})", *below as f64 / 2f64.powi(64)),
             Condition::Json { path, check } => match check {
                 JsonCheck::Number(within) => write!(f, "json {path} in {within}"),
                 JsonCheck::Arithmetic { op, operand, within } => write!(f, "{op:?}(json {path}, {operand}) in {within}"),
@@ -373,6 +399,7 @@ impl fmt::Display for TextValues {
             }
             Self::In(set) => show_set(f, set.members()),
             Self::Like(like) => write!(f, "like {like}"),
+            Self::Regex(regex) => write!(f, "=~ {regex}"),
         }
     }
 }

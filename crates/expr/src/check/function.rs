@@ -8,11 +8,13 @@ use types::schema::DataType;
 
 use crate::like::{Like, PATTERN_BYTES_MAX};
 use crate::literal::Literal;
+use crate::number::Number;
 use crate::predicate::{Condition, JsonCheck, Predicate, TextValues};
+use crate::regex::Regex;
 use crate::syntax::{Call, Kind, Node, Pattern};
 
 use super::list::members;
-use super::{Checker, Column, Result, Value, field_test, id};
+use super::{Checker, Column, Constant, Result, Value, field_test, id};
 
 /// A function's name in lower case, if it is written all lower or all upper, as the language wants.
 fn canonical(name: &str) -> Option<String> {
@@ -23,6 +25,14 @@ fn canonical(name: &str) -> Option<String> {
 /// Whether a function gives a value to compare, not a condition.
 pub(super) fn gives_value(name: &str) -> bool {
     canonical(name).is_some_and(|name| name == "array_length")
+}
+
+/// How near to 0 and 1 a sample's factor may not come.
+const SAMPLE_MARGIN: f64 = 1e-10;
+
+/// Whether it is `random_sample`.
+pub(super) fn is_sample(call: &Call) -> bool {
+    canonical(&call.name).is_some_and(|name| name == "random_sample")
 }
 
 impl<'a> Checker<'a> {
@@ -43,14 +53,19 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// `operand =~ pattern`: refused, for what is wrong with it first.
+    /// `operand =~ pattern`
     pub(super) fn regex(&mut self, operand: &Node, pattern: &Pattern) -> Result<Predicate> {
-        let value = self.value(operand)?;
-        if !matches!(value, Value::Column(column) if matches!(column.field.data_type, DataType::VarChar | DataType::Json)) {
-            return Err("regex match on non-string or non-json field is unsupported".to_owned());
-        }
-        self.pattern(pattern, "regex")?;
-        Err("regex match is not supported".to_owned())
+        let column = match self.value(operand)? {
+            Value::Column(column) if matches!(column.field.data_type, DataType::VarChar | DataType::Json) => column,
+            _ => return Err("regex match on non-string or non-json field is unsupported".to_owned()),
+        };
+        let text = self.pattern(pattern, "regex")?;
+        let regex = Regex::try_from(text).map_err(|error| format!("invalid regex pattern: {error}"))?;
+        let within = TextValues::Regex(regex);
+        Ok(match column.field.data_type {
+            DataType::Json => self.json(&column, JsonCheck::Text(within), false),
+            _ => field_test(Condition::Text { field: id(&column), within }, false),
+        })
     }
 
     fn pattern(&mut self, pattern: &Pattern, operator: &str) -> Result<Arc<str>> {
@@ -110,7 +125,6 @@ impl<'a> Checker<'a> {
             "json_contains_all" | "array_contains_all" => self.contains(call, "ContainsAll", true),
             "json_contains_any" | "array_contains_any" => self.contains(call, "ContainsAny", false),
             "text_match" | "phrase_match" | "text_match_fuzzy" => self.text_match(call, &name),
-            "random_sample" => self.random_sample(call),
             "element_filter" | "match_any" | "match_all" | "match_least" | "match_most" | "match_exact" => self.struct_match(call, &name),
             _ if name.starts_with("st_") => self.geometry(call, &name),
             _ => Err(format!("unsupported function: {}", call.name)),
@@ -122,7 +136,10 @@ impl<'a> Checker<'a> {
         let [column, element] = &call.arguments[..] else { return Err(wrong_count(call, 2)) };
         let column = match self.value(column)? {
             Value::Column(column) if column.field.data_type == DataType::Json => column,
-            other => return Err(format!("contains operation are only supported on json or array fields, got: {}", other.type_name())),
+            _ => {
+                let text = call.arguments[0].span.of(self.text);
+                return Err(format!("contains operation are only supported on json or array fields now, got: {text}"));
+            }
         };
         let literal = match self.value(element)? {
             Value::Constant(constant) => constant.literal,
@@ -157,16 +174,23 @@ impl<'a> Checker<'a> {
         Err(format!("{name} is not supported"))
     }
 
-    fn random_sample(&mut self, call: &Call) -> Result<Predicate> {
-        let [factor] = &call.arguments[..] else { return Err(wrong_count(call, 1)) };
-        let factor = match self.value(factor)? {
-            Value::Constant(constant) => constant.literal.number().map(crate::number::Number::to_f64),
-            _ => None,
+    /// `random_sample(factor)`
+    pub(super) fn random_sample(&mut self, call: &Call) -> Result<Predicate> {
+        let [argument] = &call.arguments[..] else { return Err(wrong_count(call, 1)) };
+        let text = argument.span.of(self.text);
+        let Value::Constant(Constant { literal, .. }) = self.value(argument)? else {
+            return Err(format!("\"float factor\" should be a const float expression: \"float factor\" passed: {text}"));
         };
-        if !factor.is_some_and(|factor| factor > 0.0 && factor < 1.0) {
-            return Err("the sample factor should be between 0 and 1 and not too close to 0 or 1".to_owned());
+        let factor = literal.number().map_or(0.0, Number::to_f64);
+        if factor <= SAMPLE_MARGIN || factor >= 1.0 - SAMPLE_MARGIN {
+            return Err(format!(
+                "the sample factor should be between 0 and 1 and not too close to 0 or 1(the difference should be larger than 1e-10), \
+                 but got {text}"
+            ));
         }
-        Err("random_sample is not supported".to_owned())
+        // 2^64 times the factor, which is below 1, fits.
+        let below = (factor * 2f64.powi(64)) as u64;
+        Ok(Condition::Sample { field: self.schema.primary().id, seed: 0, below }.into())
     }
 
     fn struct_match(&mut self, call: &Call, name: &str) -> Result<Predicate> {

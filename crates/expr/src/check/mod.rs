@@ -53,7 +53,7 @@ pub(crate) fn compile(text: &str, schema: &Schema, options: &Options) -> types::
 fn plan(text: &str, schema: &Schema, options: &Options) -> Result<Plan> {
     let tree = parse::parse(text)?;
     let mut checker = Checker { text, schema, options, paths: Vec::new(), path_numbers: HashMap::default(), given: 0, constants: 0 };
-    let root = checker.predicate(&tree, false, Place::Top)?;
+    let root = checker.root(&tree)?;
     let points = matches!(tree.kind, Kind::Compare(..) | Kind::In { .. }).then_some(checker.given);
     Ok(Plan::new(root, checker.paths, options.missing, points))
 }
@@ -135,6 +135,21 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
+    /// The condition that the whole filter is: here alone rows may be sampled, last of all.
+    fn root(&mut self, tree: &Node) -> Result<Predicate> {
+        match &tree.kind {
+            Kind::Call(call) if function::is_sample(call) => self.random_sample(call),
+            Kind::All(members) => match members.split_last() {
+                Some((Node { kind: Kind::Call(call), .. }, others)) if function::is_sample(call) => {
+                    let condition = self.members(others, false, Place::And)?;
+                    Ok(normal::all(vec![condition, self.random_sample(call)?]))
+                }
+                _ => self.predicate(tree, false, Place::Top),
+            },
+            _ => self.predicate(tree, false, Place::Top),
+        }
+    }
+
     /// The condition that `node` is, or with `negated` the one that it denies.
     fn predicate(&mut self, node: &Node, negated: bool, place: Place) -> Result<Predicate> {
         match &node.kind {
@@ -159,6 +174,7 @@ impl<'a> Checker<'a> {
             Kind::Regex(operand, pattern) => self.regex(operand, pattern),
             Kind::Exists(operand) => self.exists(operand),
             Kind::IsNull { operand, negated } => self.null_test(operand, *negated),
+            Kind::Call(call) if function::is_sample(call) => Err(misplaced_sample(place).to_owned()),
             Kind::Call(call) if !function::gives_value(&call.name) => self.call(call),
             _ => self.constant_condition(node, place),
         }
@@ -268,6 +284,15 @@ impl<'a> Checker<'a> {
             next
         });
         Predicate::Test(Test { condition: Condition::Json { path: number, check }, negated })
+    }
+}
+
+/// What Milvus says of a sample that isn't the end of the whole filter.
+fn misplaced_sample(place: Place) -> &'static str {
+    match place {
+        Place::Top | Place::And => "random sample expression can only be the last expression in the logical and expression",
+        Place::Or => "random sample expression cannot be used in logical and expression",
+        Place::Not => "random sample expression cannot be used in unary expression",
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tests of fixed-width columns, and of pairs of columns.
 
 use std::cmp::Ordering;
+use std::hash::BuildHasher;
 
+use foldhash::quality::FixedState;
 use types::Result;
 use types::column::{Column, Values};
 
@@ -71,6 +73,20 @@ impl<T: Copy, K: Fn(T) -> i64> IntegerScan for Scan<'_, '_, '_, T, K> {
     fn run(self, test: impl Fn(i64) -> bool) {
         self.sieve.values(self.values, self.column.validity.as_ref(), self.piece, |value| test((self.key)(value)));
     }
+}
+
+/// A column of keys: those whose hash with a seed lies below a bound.
+pub(super) fn sample(sieve: &mut Sieve<'_>, view: &ColumnView<'_>, piece: Piece, (seed, below): (u64, u64)) -> Result<()> {
+    let hash = FixedState::with_seed(seed);
+    match &view.column().values {
+        Values::Int64(keys) => sieve.slots(None, piece, |slot| hash.hash_one(keys[slot]) < below),
+        Values::VarChar(keys) => {
+            let keys = Texts::of(keys);
+            sieve.slots(None, piece, |slot| hash.hash_one(keys.get(slot)) < below);
+        }
+        _ => return Err(wrong_type(view, "a key")),
+    }
+    Ok(())
 }
 
 /// A Float or Double column.

@@ -176,18 +176,21 @@ fn as_number(found: Found) -> Option<Number> {
     }
 }
 
-/// Whether the value is among the members; unknown if none of them is of its type.
+/// Whether the value is among the members. That is an `or` of equalities, so a value that isn't is unknown unless all members are of its type.
 fn is_member(members: &Members, found: Found, text: &[u8]) -> Option<bool> {
+    if position(members, found, text).is_some() {
+        return Some(true);
+    }
     let numbers = !members.integers.members().is_empty() || !members.floats.members().is_empty();
-    let known = match found {
-        Found::Int(_) | Found::Large(_) | Found::Float(_) => numbers,
-        Found::Text { .. } => !members.texts.members().is_empty(),
-        Found::Bool(_) => members.bools != [false; 2],
-        Found::Array { .. } => !members.lists.is_empty(),
-        Found::Object { .. } | Found::Missing | Found::Null => false,
+    let (texts, bools, lists) = (!members.texts.members().is_empty(), members.bools != [false; 2], !members.lists.is_empty());
+    let others = match found {
+        Found::Int(_) | Found::Large(_) | Found::Float(_) => texts || bools || lists,
+        Found::Text { .. } => numbers || bools || lists,
+        Found::Bool(_) => numbers || texts || lists,
+        Found::Array { .. } => numbers || texts || bools,
+        Found::Object { .. } | Found::Missing | Found::Null => numbers || texts || bools || lists,
     };
-    let none = !numbers && members.texts.members().is_empty() && members.bools == [false; 2] && members.lists.is_empty();
-    (known || none).then(|| position(members, found, text).is_some())
+    (!others).then_some(false)
 }
 
 /// Which member the value is, in an order of their own: integers, floats, texts, booleans, lists.

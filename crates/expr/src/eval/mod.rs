@@ -190,6 +190,9 @@ impl<'a> Evaluation<'a> {
                 sieve.nulls(view.column().validity.as_ref(), piece);
                 Ok(())
             })?,
+            Condition::Sample { field, seed, below } => {
+                self.pieces(*field, mask, |view, piece| fixed::sample(&mut sieve, view, piece, (*seed, *below)))?;
+            }
             Condition::Pair { left, op, right } => self.pair(*left, *op, *right, &mut sieve)?,
             Condition::Json { path, check } => {
                 let mut cache = self.plan.cache_of(*path).map(|cache| &mut self.json[cache]);

@@ -23,6 +23,7 @@ pub(super) fn texts(sieve: &mut Sieve<'_>, view: &ColumnView<'_>, piece: Piece, 
             _ => sieve.slots(validity, piece, |slot| set.contains(texts.get(slot))),
         },
         TextValues::Like(like) => sieve.slots(validity, piece, |slot| like.matches(texts.get(slot))),
+        TextValues::Regex(regex) => sieve.slots(validity, piece, |slot| regex.matches(texts.get(slot))),
         TextValues::Range(low, high) => sieve.slots(validity, piece, |slot| in_range(texts.get(slot), low, high)),
     }
     Ok(())
@@ -50,6 +51,7 @@ pub(super) fn is_within(text: &[u8], within: &TextValues) -> bool {
     match within {
         TextValues::In(set) => set.contains(text),
         TextValues::Like(like) => like.matches(text),
+        TextValues::Regex(regex) => regex.matches(text),
         TextValues::Range(low, high) => in_range(text, low, high),
     }
 }

@@ -85,7 +85,11 @@ fn causes() {
     check("id like '1%'", "like operation on non-string or no-json field is unsupported");
     check("flag like 'a'", "like operation on non-string or no-json field is unsupported");
     check("id =~ 'a'", "regex match on non-string or non-json field is unsupported");
-    check("s =~ 'a'", "regex match is not supported");
+    check("flag !~ 'a'", "regex match on non-string or non-json field is unsupported");
+    check("s =~ '(unclosed'", "invalid regex pattern: missing closing )");
+    check("s =~ '(a)\\1'", "invalid regex pattern: invalid escape sequence: \\1");
+    check("s =~ {one}", "the value of regex expression template variable {one} is not string");
+    check("s =~ 1", "line 1:5 mismatched input '1' expecting a string literal or template variable");
     // Arithmetic.
     check("id + int == 1", "not supported to do arithmetic operations between multiple fields");
     check("id + 1 == int", "not supported to do arithmetic operations between multiple fields");
@@ -126,7 +130,7 @@ fn causes() {
     check("exists j", "exists operations are only supportted on json key");
     check("exists 1", "exists operations are only supportted on json field, got:Int64");
     // Functions.
-    check("json_contains(id, 1)", "contains operation are only supported on json or array fields, got: Int64");
+    check("json_contains(id, 1)", "contains operation are only supported on json or array fields now, got: id");
     check("json_contains(j, id)", "contains operation are only supported explicitly specified element, got: id");
     check("json_contains_all(j, 1)", "ContainsAll operation element must be an array");
     check("array_contains_any(j, 'a')", "ContainsAny operation element must be an array");
@@ -137,8 +141,18 @@ fn causes() {
     check("TEXT_MATCH(id, 'a')", "text_match operation on non-string is unsupported");
     check("text_match(s, id)", "text_match needs a string literal or template variable, but got: id");
     check("phrase_match(s, 'a b', 1)", "field \"s\" does not enable match");
-    check("random_sample(1)", "the sample factor should be between 0 and 1 and not too close to 0 or 1");
-    check("random_sample(0.5)", "random_sample is not supported");
+    for factor in ["1", "0", "0.0", "1.0", "-0.5", "0.99999999999", "'a'"] {
+        let cause = "the sample factor should be between 0 and 1 and not too close to 0 or 1(the difference should be larger than 1e-10), but got";
+        check(&format!("random_sample({factor})"), &format!("{cause} {factor}"));
+    }
+    check("random_sample(id)", "\"float factor\" should be a const float expression: \"float factor\" passed: id");
+    check("random_sample()", "function random_sample takes 1 arguments, but got: 0");
+    let last = "random sample expression can only be the last expression in the logical and expression";
+    check("random_sample(0.5) and id == 1", last);
+    check("id == 1 and random_sample(0.5) and random_sample(0.5)", last);
+    check("(random_sample(0.5)) == true", last);
+    check("id == 1 or random_sample(0.5)", "random sample expression cannot be used in logical and expression");
+    check("not random_sample(0.5)", "random sample expression cannot be used in unary expression");
     check("st_within(id, 'POINT(0 0)')", "st_within operation are only supported on geometry fields, got: Int64");
     check("element_filter(clips, $[x] > 1)", "struct field not found: clips");
     check("match_any(clips, $[x] > 1)", "struct field not found: clips");

@@ -3,6 +3,8 @@
 use expr::{MissingJson, Options, Plan, Scratch, TemplateValue};
 use serde_json::{Value, json};
 use types::batch::Batch;
+use types::column::{Column, Values};
+use types::id::FieldId;
 
 use crate::world::{column, schema};
 
@@ -143,6 +145,14 @@ fn plans_in_normal_form() {
     check("s not in {texts}", "not #107 in {\"a\", \"b\"}");
     check("j[\"a\"] in {mixed}", "json 0 in {1, \"x\", [Int(2)]}; json 0 = #109[\"a\"]");
     check("s like {word}", "#107 in like \"w%\"");
+    check("s =~ {word}", "#107 in =~ \"w%\"");
+    check("s !~ '^a\\b'", "not #107 in =~ \"^a\\\\b\"");
+    check("j[\"a\"] =~ \"\\d\"", "json 0 in =~ \"\\\\d\"; json 0 = #109[\"a\"]");
+    // Samples.
+    check("random_sample(0.25)", "sample(0.2500, 0)");
+    check("s like '%a%' and (int == 1 AND RANDOM_SAMPLE(0.5))", "(#104 in 1..1 and sample(0.5000, 0) and #107 in like \"%a%\")");
+    check("int == 1 and 1 > 2 and random_sample(0.5)", "false");
+    check("true and random_sample(0.5)", "sample(0.5000, 0)");
     check("flag == {yes}", "#101 in 1..1");
     check("int + {one} == 2", "#104 in 1..1");
     check("json_contains_any(j, {ints})", "json 0 holds one of {1, 3}; json 0 = #109");
@@ -188,7 +198,9 @@ fn json_that_is_missing_null_or_of_another_type() {
     check("j[\"a\"] not in [1, 5]", &[2], &present_but(&[0, 1]));
     check("not (j[\"a\"] > 1)", &[0, 1], &present_but(&[2]));
     same("j[\"a\"] in [1, '1', true]", &[0, 1, 3, 6]);
-    check("j[\"a\"] not in [1, '1', true]", &[2], &[2, 4, 5, 8, 9, 10, 11]);
+    // An `or` of equalities, of which a number leaves two unknown.
+    check("j[\"a\"] not in [1, '1', true]", &[], &[2, 4, 5, 8, 9, 10, 11]);
+    check("not (j[\"a\"] == 1 or j[\"a\"] == '1' or j[\"a\"] == true)", &[], &[2, 4, 5, 8, 9, 10, 11]);
     same("j[\"a\"] in []", &[]);
     check("j[\"a\"] not in []", &[0, 1, 2, 3, 6, 8, 9, 10, 11], &present_but(&[]));
     same("j[\"a\"] == '1'", &[3]);
@@ -219,6 +231,28 @@ fn json_that_is_missing_null_or_of_another_type() {
     same("j[\"a\"] == [1, 'x', 1, [1.0, 2]]", &[8]);
     same("j[\"a\"][3][1] == 2", &[8]);
     same("a == 1 and j[\"a\"] < 2", &[0, 1]);
+}
+
+#[test]
+fn samples_are_of_the_size_asked_for_and_follow_the_seed() {
+    const ROWS: usize = 20_000;
+    let keys: Vec<i64> = (0..ROWS as i64).collect();
+    let batch = Batch::new(ROWS, vec![Column::new(FieldId(100), Values::Int64(keys.into()))]);
+    let kept = |plan: &Plan| plan.evaluate(&batch, ROWS, &mut Scratch::default()).expect("columns are there");
+    for factor in [0.01, 0.1, 0.5, 0.9] {
+        let plan = plan(&format!("id < 10000 and random_sample({factor})"));
+        assert!(plan.samples());
+        let (first, second) = (plan.seeded(1), plan.seeded(2));
+        assert_eq!(kept(&first), kept(&first));
+        assert_ne!(kept(&first), kept(&second));
+        for plan in [first, second] {
+            let (count, expected) = (kept(&plan).count_ones() as f64, 10_000.0 * factor);
+            // Five standard deviations.
+            assert!((count - expected).abs() < 5.0 * (expected * (1.0 - factor)).sqrt(), "{count} of {expected}");
+            assert!(kept(&plan).iter_ones().all(|row| row < 10_000));
+        }
+    }
+    assert!(!plan("id < 10000").samples());
 }
 
 #[test]

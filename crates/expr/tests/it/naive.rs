@@ -235,7 +235,9 @@ impl Expression {
             Self::In(operand, list, negated) => {
                 let found = operand.value(row).and_then(|value| {
                     let orders: Vec<_> = list.iter().filter_map(|item| order(value, &operand.constant(item))).collect();
-                    (!orders.is_empty() || list.is_empty()).then(|| orders.contains(&Ordering::Equal))
+                    // An `or` of equalities, some of which may be unknown.
+                    let found = orders.contains(&Ordering::Equal);
+                    (found || orders.len() == list.len()).then_some(found)
                 });
                 negate(json(operand, found), *negated)
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base::random::Random;
 use expr::{MissingJson, Options, Plan, TemplateValue, Templates};
 use foldhash::HashMap;
 use parking_lot::Mutex;
@@ -26,9 +27,10 @@ struct Key {
 }
 
 /// Plans by text.
-#[derive(Default)]
 pub struct Plans {
     halves: Mutex<Halves>,
+    /// Gives each sample its seed.
+    random: Random,
 }
 
 #[derive(Default)]
@@ -38,11 +40,21 @@ struct Halves {
 }
 
 impl Plans {
-    /// The plan of `text` for rows of the collection; of blank text, the one that keeps all.
+    /// None yet.
+    pub fn new(random: Random) -> Self {
+        Self { halves: Mutex::default(), random }
+    }
+
+    /// The plan of `text` for rows of the collection; of blank text, the one that keeps all. One that samples is of use once.
     ///
     /// # Errors
     /// Those of [`Plan::compile`].
     pub fn compile(&self, collection: &Collection, text: &str, templates: Templates) -> Result<Plan> {
+        let plan = self.planned(collection, text, templates)?;
+        Ok(if plan.samples() { plan.seeded(self.random.u64()) } else { plan })
+    }
+
+    fn planned(&self, collection: &Collection, text: &str, templates: Templates) -> Result<Plan> {
         let schema = &collection.schema;
         if !templates.is_empty() || text.len() > TEXT_BYTES_MAX {
             return Plan::compile(text, schema, &Options { templates, missing: MissingJson::default() });

@@ -231,7 +231,7 @@ impl Proxy {
             cache: Cache::new(world.clone(), roles.root.clone()),
             serving: Serving::new(&world, roles.query.clone()),
             replicas: Replicas::new(&world),
-            plans: Plans::default(),
+            plans: Plans::new(world.random.clone()),
             ids: Ids::new(roles.root.clone()),
             streams: Streams::new(partners, writer),
             world,
