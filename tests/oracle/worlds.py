@@ -347,7 +347,7 @@ class Maker:
     # Trees.
 
     def tree(self, leaves: list[Filter], depth: int) -> Filter:
-        """A filter over leaves."""
+        """A filter over leaves; sides without parentheses join as precedence has it, which may be another tree."""
         if depth == 0 or self.chance(0.15):
             return self.random.choice(leaves)
         way = self.random.choice(["and", "or", "not"])
@@ -356,7 +356,7 @@ class Maker:
             return Filter(f"{self.pick('not ', 'NOT ', '!', '! ')}({inside.text})", inside.templates)
         sides = [self.tree(leaves, depth - 1) for _ in range(self.pick(2, 2, 3, 4))]
         operator = self.pick(" and ", " AND ", " && ") if way == "and" else self.pick(" or ", " OR ", " || ", "\nor\t")
-        text = operator.join(f"({side.text})" for side in sides)
+        text = operator.join(f"({side.text})" if self.chance(0.6) else side.text for side in sides)
         return Filter(text, {name: value for side in sides for name, value in side.templates.items()})
 
 

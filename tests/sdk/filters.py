@@ -3,7 +3,7 @@
     ELANUS_BIN=… python filters.py [SEED]…
 
 For each seed a collection of a random schema gets rows, and every filter, with its denial and De Morgan's forms, is asked while rows are
-growing, sealed, both with some deleted, and after a kill. The ids of each answer are those that `tests/oracle` computes from the text. Most
+growing, sealed, sealed beside growing with some deleted, and after a kill. The ids of each answer are those that `tests/oracle` computes from the text. Most
 questions go through the SDK's own stub, one in FIFTIETH through its client. 10^5 answers by default, 10^6 where ELANUS_LONG is set; seeds
 given as arguments are run alone.
 """

@@ -4,7 +4,7 @@
 
 use types::batch::Batch;
 use types::bitset::Bitset;
-use types::column::{Column, Values};
+use types::column::{Arrays, Column, Values};
 use types::id::FieldId;
 use types::schema::{DataType, Field, FieldKind, Schema};
 
@@ -60,6 +60,8 @@ fn schema() -> Schema {
         ("s", DataType::VarChar, FieldKind::Plain),
         ("j", DataType::Json, FieldKind::Plain),
         ("v", DataType::FloatVector, FieldKind::Plain),
+        ("r", DataType::Array, FieldKind::Plain),
+        ("w", DataType::Array, FieldKind::Plain),
         ("$meta", DataType::Json, FieldKind::Dynamic),
     ];
     let field = |(i, (name, data_type, kind)): (usize, (&str, DataType, FieldKind))| Field {
@@ -73,8 +75,8 @@ fn schema() -> Schema {
         default: None,
         dimension: data_type.is_vector().then_some(2),
         max_length: None,
-        element_type: None,
-        max_capacity: None,
+        element_type: (data_type == DataType::Array).then_some(if name == "w" { DataType::VarChar } else { DataType::Float }),
+        max_capacity: (data_type == DataType::Array).then_some(4),
         type_params: std::collections::BTreeMap::new(),
     };
     Schema { version: 1, fields: types.into_iter().enumerate().map(field).collect() }
@@ -93,8 +95,22 @@ const JSONS: [&str; 9] = [
     r#"{"a":9007199254740993,"b":[9007199254740992.0]}"#,
 ];
 
+const ROWS: usize = 70;
+
+/// Lists of none to four of the elements, of which there are three for each row.
+fn arrays(elements: Values) -> Values {
+    let lengths = (0..ROWS).map(|row| [3, 0, 4, 5][row % 4]);
+    let mut offsets = vec![0u32];
+    for length in lengths {
+        let end = offsets[offsets.len() - 1] + length;
+        offsets.push(end.min(elements.slots() as u32));
+    }
+    let last = offsets.len() - 1;
+    offsets[last] = elements.slots() as u32;
+    Values::Array(Arrays::from_parts(offsets.into(), elements).expect("offsets ascend to the number of elements"))
+}
+
 fn batch() -> Batch {
-    const ROWS: usize = 70;
     let integers = |step: i64| (0..ROWS as i64).map(move |row| row.wrapping_mul(step) % 127);
     let texts = |texts: &[&str]| (0..ROWS).map(|row| texts[row % texts.len()]).collect();
     let values = [
@@ -108,6 +124,8 @@ fn batch() -> Batch {
         Values::VarChar(texts(&TEXTS)),
         Values::Json(texts(&JSONS)),
         Values::FloatVector { dimension: 2, data: vec![0.5; 2 * ROWS].into() },
+        arrays(Values::Float((0..3 * ROWS).map(|at| (at % 5) as f32 / 2.0).collect::<Vec<_>>().into())),
+        arrays(Values::VarChar((0..3 * ROWS).map(|at| TEXTS[at % TEXTS.len()]).collect())),
         Values::Json(texts(&JSONS[3..7])),
     ];
     let columns = values.into_iter().zip(schema().fields).enumerate().map(|(i, (values, field))| Column {

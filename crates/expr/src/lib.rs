@@ -12,6 +12,7 @@
 //! way out.
 
 mod arithmetic;
+mod array;
 mod check;
 mod columns;
 mod eval;
@@ -33,6 +34,7 @@ mod string;
 mod syntax;
 mod template;
 
+pub use array::{ArrayCheck, Constants, Count, ScalarTest};
 pub use columns::{ColumnView, Columns};
 pub use eval::{BLOCK_ROWS, Scratch};
 pub use fuzz::fuzz;

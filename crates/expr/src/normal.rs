@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use types::id::FieldId;
 
+use crate::array::ArrayCheck;
 use crate::predicate::{Condition, FloatValues, IntegerValues, JsonCheck, Predicate, Test, TextValues};
 use crate::set::{IntegerSet, TextSet};
 
@@ -135,6 +136,12 @@ fn condition_cost(condition: &Condition) -> f64 {
         Condition::Arithmetic { .. } => 3.0,
         Condition::Pair { .. } => 6.0,
         Condition::Sample { .. } => 5.0,
+        Condition::Array { check, .. } => match check {
+            ArrayCheck::Length(_) => 1.5,
+            ArrayCheck::Element { .. } => 8.0,
+            ArrayCheck::List(_) => 10.0,
+            ArrayCheck::Contains { .. } => 30.0,
+        },
         Condition::Text { within, .. } => text_cost(within),
         Condition::Json { check, .. } => {
             80.0 + match check {

@@ -99,6 +99,7 @@ impl Plan {
             | Condition::Text { field, .. }
             | Condition::Arithmetic { field, .. }
             | Condition::Sample { field, .. }
+            | Condition::Array { field, .. }
             | Condition::Null { field } => fields.push(*field),
             Condition::Pair { left, right, .. } => fields.extend([*left, *right]),
             Condition::Json { path, .. } => {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use types::id::FieldId;
 
+use crate::array::{ArrayCheck, Count};
 use crate::like::Like;
 use crate::literal::Literal;
 use crate::number::{CompareOp, Floats, Integers, Number};
@@ -89,6 +90,13 @@ pub enum Condition {
     Null {
         /// A nullable field.
         field: FieldId,
+    },
+    /// A condition on an array.
+    Array {
+        /// An Array field.
+        field: FieldId,
+        /// What is asked.
+        check: ArrayCheck,
     },
     /// Chance keeps the row: a hash of the row's key with the seed lies below. Never unknown.
     Sample {
@@ -217,7 +225,7 @@ pub enum JsonCheck {
         all: bool,
     },
     /// It is an array with this many elements.
-    Length(Integers),
+    Length(Count),
     /// There is something that is neither null nor an empty object.
     Exists,
 }
@@ -317,6 +325,16 @@ impl fmt::Display for Test {
             Condition::Arithmetic { field, op, operand, within } => write!(f, "{op:?}(#{field}, {operand}) in {within}"),
             Condition::Pair { left, op, right } => write!(f, "#{left} {} #{right}", op.symbol()),
             Condition::Null { field } => write!(f, "#{field} is null"),
+            Condition::Array { field, check } => match check {
+                ArrayCheck::Element { index, test } => write!(f, "#{field}[{index}] in {test}"),
+                ArrayCheck::List(tests) => {
+                    write!(f, "#{field} == [{}]", tests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+                }
+                ArrayCheck::Contains { constants, all } => {
+                    write!(f, "#{field} holds {}{constants}", if *all { "all of " } else { "one of " })
+                }
+                ArrayCheck::Length(count) => write!(f, "length(#{field}) in {count}"),
+            },
             Condition::Sample { seed, below, .. } => write!(f, "sample({:.4}, {seed})", *below as f64 / 2f64.powi(64)),
             Condition::Json { path, check } => match check {
                 JsonCheck::Number(within) => write!(f, "json {path} in {within}"),

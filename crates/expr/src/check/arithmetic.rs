@@ -1,40 +1,49 @@
 //! Arithmetic: between constants at once, between one column and a constant per row.
 
-use types::id::FieldId;
 use types::schema::DataType;
 
+use crate::array::ScalarTest;
 use crate::fold;
 use crate::number::Number;
-use crate::predicate::{ArithmeticOp, Condition, IntegerValues, Numbers};
+use crate::predicate::{ArithmeticOp, IntegerValues, Numbers};
 use crate::syntax::{BinaryOp, Node};
 
-use super::{Arithmetic, Checker, Column, Constant, Result, Value};
+use super::{Arithmetic, Checker, Constant, Result, Value, WHOLE_ARRAY};
 
 impl<'a> Checker<'a> {
     /// `sides[0] op sides[1]`
     pub(super) fn binary(&mut self, op: BinaryOp, sides: &[Node; 2]) -> Result<Value<'a>> {
         let (left, right) = (self.value(&sides[0])?, self.value(&sides[1])?);
-        let (column, constant, reversed) = match (left, right) {
+        let (subject, constant, reversed) = match (left, right) {
             (Value::Constant(left), Value::Constant(right)) => {
                 let literal = fold::binary(op, &left.literal, &right.literal)?;
                 return Ok(Value::Constant(Constant { literal, template: left.template || right.template }));
             }
             (Value::Predicate, _) | (_, Value::Predicate) => return Err(only_numbers(op)),
-            (Value::Column(column), Value::Constant(constant)) => (column, constant, false),
-            (Value::Constant(constant), Value::Column(column)) => (column, constant, true),
-            (Value::Column(_), Value::Column(_)) => {
+            (subject @ (Value::Column(_) | Value::Length(_)), Value::Constant(constant)) => (subject, constant, false),
+            (Value::Constant(constant), subject @ (Value::Column(_) | Value::Length(_))) => (subject, constant, true),
+            (Value::Column(_) | Value::Length(_), Value::Column(_) | Value::Length(_)) => {
                 return Err("not supported to do arithmetic operations between multiple fields".to_owned());
             }
             _ => return Err("complicated arithmetic operations are not supported".to_owned()),
         };
+        let (column, length) = match subject {
+            Value::Length(column) => (column, true),
+            Value::Column(column) => (column, false),
+            _ => return Err("complicated arithmetic operations are not supported".to_owned()),
+        };
+        let data_type = if length { DataType::Int64 } else { column.data_type() };
+        if data_type == DataType::Array {
+            return Err(WHOLE_ARRAY.to_owned());
+        }
         let operand = constant.literal.number().ok_or_else(|| only_numbers(op))?;
-        let op = column_op(op, &column, operand)?;
+        let op = column_op(op, data_type, operand)?;
         let commutes =
             matches!(op, ArithmeticOp::Add | ArithmeticOp::Multiply | ArithmeticOp::BitAnd | ArithmeticOp::BitOr | ArithmeticOp::BitXor);
         if reversed && !commutes {
             return Err("complicated arithmetic operations are not supported".to_owned());
         }
-        Ok(Value::Arithmetic(Arithmetic { column, op, operand }))
+        Ok(Value::Arithmetic(Arithmetic { column, length, op, operand }))
     }
 }
 
@@ -43,8 +52,7 @@ fn only_numbers(op: BinaryOp) -> String {
 }
 
 /// The operator as a column takes it, if column and operand have types that go with it.
-fn column_op(op: BinaryOp, column: &Column<'_>, operand: Number) -> Result<ArithmeticOp> {
-    let data_type = column.field.data_type;
+fn column_op(op: BinaryOp, data_type: DataType, operand: Number) -> Result<ArithmeticOp> {
     if !data_type.is_numeric() && data_type != DataType::Json {
         return Err(only_numbers(op));
     }
@@ -77,16 +85,16 @@ fn column_op(op: BinaryOp, column: &Column<'_>, operand: Number) -> Result<Arith
     }
 }
 
-/// The condition that the result of an operator on a numeric field lies within a range. A sum of integers needs no arithmetic per row.
-pub(super) fn condition(field: FieldId, data_type: DataType, (op, operand): (ArithmeticOp, Number), within: Numbers) -> Condition {
+/// The test that the result of an operator on a number lies within a range. A sum of integers needs no arithmetic per row.
+pub(super) fn test(data_type: DataType, (op, operand): (ArithmeticOp, Number), within: Numbers) -> ScalarTest {
     let integers = match (op, operand) {
         (ArithmeticOp::Add, Number::Int(offset)) => within.integers.shifted_down(offset.into()),
         (ArithmeticOp::Subtract, Number::Int(offset)) => within.integers.shifted_down(-i128::from(offset)),
-        _ => return Condition::Arithmetic { field, op, operand, within },
+        _ => return ScalarTest::Arithmetic { op, operand, within },
     };
     if data_type.is_integer() {
-        Condition::Integer { field, within: IntegerValues::Range(integers) }
+        ScalarTest::Integer(IntegerValues::Range(integers))
     } else {
-        Condition::Arithmetic { field, op, operand, within }
+        ScalarTest::Arithmetic { op, operand, within }
     }
 }

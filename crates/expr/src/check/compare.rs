@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use types::schema::DataType;
 
+use crate::array::{ArrayCheck, Count, ScalarTest};
 use crate::fold;
 use crate::literal::Literal;
 use crate::number::{CompareOp, Floats, Integers, Number};
@@ -12,7 +13,7 @@ use crate::predicate::{Condition, FloatValues, IntegerValues, JsonCheck, Numbers
 use crate::set::TextSet;
 use crate::syntax::{Node, Range};
 
-use super::{Arithmetic, Checker, Column, Constant, Result, Value, field_test, id, incomparable};
+use super::{Arithmetic, Checker, Column, Constant, Result, Value, WHOLE_ARRAY, field_test, id, incomparable, list};
 
 /// A comparison of a column with a constant: the operator as if the column stood left, the names of both types as they stand in the text.
 struct Comparison<'v> {
@@ -61,12 +62,15 @@ impl<'a> Checker<'a> {
 
     fn compare_constant(&mut self, subject: &Value<'a>, comparison: &Comparison<'_>) -> Result<Predicate> {
         match subject {
-            Value::Column(column) if column.field.data_type == DataType::Json => self.compare_json(column, comparison),
-            Value::Column(column) => compare_field(column, comparison),
+            Value::Column(column) => match column.data_type() {
+                DataType::Json => self.compare_json(column, comparison),
+                DataType::Array => compare_array(column, comparison),
+                _ => compare_field(column, comparison).map(|test| column.test(test, comparison.negated())),
+            },
             Value::Arithmetic(arithmetic) => self.compare_arithmetic(arithmetic, comparison),
             Value::Length(column) => {
                 let range = Integers::that(comparison.op, comparison.number(DataType::Int64.name())?);
-                Ok(self.json(column, JsonCheck::Length(range), comparison.negated()))
+                Ok(self.length_test(column, Count::Within(range), comparison.negated()))
             }
             Value::Predicate | Value::Constant(_) => Err(incomparable(&comparison.names[0], &comparison.names[1], None)),
         }
@@ -89,16 +93,27 @@ impl<'a> Checker<'a> {
 
     fn compare_arithmetic(&mut self, arithmetic: &Arithmetic<'a>, comparison: &Comparison<'_>) -> Result<Predicate> {
         let bound = comparison.number(arithmetic.type_name())?;
-        let Arithmetic { column, op, operand } = arithmetic;
-        let mut within = Numbers::that(comparison.op, bound);
-        if column.field.data_type == DataType::Float {
+        let Arithmetic { column, length, op, operand } = arithmetic;
+        let (data_type, mut within) = (arithmetic.data_type(), Numbers::that(comparison.op, bound));
+        if *length {
+            return Ok(self.length_test(column, Count::Arithmetic { op: *op, operand: *operand, within }, comparison.negated()));
+        }
+        if data_type == DataType::Float {
             within.floats = Floats::that_single(comparison.op, bound);
         }
-        if column.field.data_type == DataType::Json {
+        if data_type == DataType::Json {
             let check = JsonCheck::Arithmetic { op: *op, operand: *operand, within };
             return Ok(self.json(column, check, comparison.negated()));
         }
-        Ok(field_test(super::arithmetic::condition(id(column), column.field.data_type, (*op, *operand), within), comparison.negated()))
+        Ok(column.test(super::arithmetic::test(data_type, (*op, *operand), within), comparison.negated()))
+    }
+
+    /// The condition that a JSON value or an array has so many elements.
+    fn length_test(&mut self, column: &Column<'_>, count: Count, negated: bool) -> Predicate {
+        if column.field.data_type == DataType::Json {
+            return self.json(column, JsonCheck::Length(count), negated);
+        }
+        column.array_test(ArrayCheck::Length(count), negated)
     }
 
     /// `lower < column < upper`, or the same downwards.
@@ -111,18 +126,21 @@ impl<'a> Checker<'a> {
         let Value::Column(column) = self.value(&range.operand)? else {
             return Err("range operations are only supported on fields".to_owned());
         };
+        if column.data_type() == DataType::Array {
+            return Err(WHOLE_ARRAY.to_owned());
+        }
         let is_bool = |literal: &Literal| matches!(literal, Literal::Bool(_));
-        if column.field.data_type == DataType::Bool || is_bool(&low.literal) || is_bool(&high.literal) {
+        if column.data_type() == DataType::Bool || is_bool(&low.literal) || is_bool(&high.literal) {
             return Err("invalid range operations on boolean expr".to_owned());
         }
         let inclusive = |op: CompareOp| matches!(op, CompareOp::LessEqual | CompareOp::GreaterEqual);
         let inclusive = if upwards { range.ops.map(inclusive) } else { [inclusive(range.ops[1]), inclusive(range.ops[0])] };
-        let name = column.field.data_type.name();
+        let name = column.type_name();
         let ops = [
             if inclusive[0] { CompareOp::GreaterEqual } else { CompareOp::Greater },
             if inclusive[1] { CompareOp::LessEqual } else { CompareOp::Less },
         ];
-        let side = |constant, op, constant_name: String| Comparison { op, constant, names: [name.to_owned(), constant_name] };
+        let side = |constant, op, constant_name: String| Comparison { op, constant, names: [name.clone(), constant_name] };
         let sides = [side(&low, ops[0], low.literal.type_name()), side(&high, ops[1], high.literal.type_name())];
         self.range_test(&column, &sides).and_then(|test| {
             let empty = if inclusive == [true, true] { CompareOp::Greater } else { CompareOp::GreaterEqual };
@@ -145,23 +163,19 @@ impl<'a> Checker<'a> {
         let name = column.field.data_type.name();
         if column.field.data_type != DataType::Json {
             let [low, high] = sides;
-            return match (compare_field(column, low)?, compare_field(column, high)?) {
-                (Predicate::Test(low), Predicate::Test(high)) => match (low.condition, high.condition) {
-                    (
-                        Condition::Integer { field, within: IntegerValues::Range(a) },
-                        Condition::Integer { within: IntegerValues::Range(b), .. },
-                    ) => Ok(Condition::Integer { field, within: IntegerValues::Range(a.and(b)) }.into()),
-                    (Condition::Float { field, within: FloatValues::Range(a) }, Condition::Float { within: FloatValues::Range(b), .. }) => {
-                        Ok(Condition::Float { field, within: FloatValues::Range(a.and(b)) }.into())
-                    }
-                    (
-                        Condition::Text { field, within: TextValues::Range(low, _) },
-                        Condition::Text { within: TextValues::Range(_, high), .. },
-                    ) => Ok(Condition::Text { field, within: TextValues::Range(low, high) }.into()),
-                    _ => Err(incomparable(name, &sides[1].names[1], None)),
-                },
-                _ => Err(incomparable(name, &sides[1].names[1], None)),
+            let test = match (compare_field(column, low)?, compare_field(column, high)?) {
+                (ScalarTest::Integer(IntegerValues::Range(a)), ScalarTest::Integer(IntegerValues::Range(b))) => {
+                    ScalarTest::Integer(IntegerValues::Range(a.and(b)))
+                }
+                (ScalarTest::Float(FloatValues::Range(a)), ScalarTest::Float(FloatValues::Range(b))) => {
+                    ScalarTest::Float(FloatValues::Range(a.and(b)))
+                }
+                (ScalarTest::Text(TextValues::Range(low, _)), ScalarTest::Text(TextValues::Range(_, high))) => {
+                    ScalarTest::Text(TextValues::Range(low, high))
+                }
+                _ => return Err(incomparable(name, &sides[1].names[1], None)),
             };
+            return Ok(column.test(test, false));
         }
         let [low, high] = sides;
         let check = match (&low.constant.literal, &high.constant.literal) {
@@ -179,34 +193,41 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A comparison of a field that isn't JSON with a constant.
-fn compare_field(column: &Column<'_>, comparison: &Comparison<'_>) -> Result<Predicate> {
-    let (op, data_type, field) = (comparison.op, column.field.data_type, id(column));
-    let condition = match data_type {
+/// A comparison of a scalar field, or of an array's element, with a constant; that `!=` denies it is left to the caller.
+fn compare_field(column: &Column<'_>, comparison: &Comparison<'_>) -> Result<ScalarTest> {
+    let (op, data_type) = (comparison.op, column.data_type());
+    Ok(match data_type {
         DataType::Bool => {
             let Literal::Bool(value) = comparison.constant.literal else { return Err(comparison.incomparable(data_type.name())) };
-            let values = Integers::that(op, Number::Int(value.into()));
-            Condition::Integer { field, within: IntegerValues::Range(values) }
+            ScalarTest::Integer(IntegerValues::Range(Integers::that(op, Number::Int(value.into()))))
         }
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-            let values = Integers::that(op, comparison.number(data_type.name())?);
-            Condition::Integer { field, within: IntegerValues::Range(values) }
+            ScalarTest::Integer(IntegerValues::Range(Integers::that(op, comparison.number(data_type.name())?)))
         }
-        DataType::Float => {
-            let values = Floats::that_single(op, comparison.number(data_type.name())?);
-            Condition::Float { field, within: FloatValues::Range(values) }
-        }
-        DataType::Double => {
-            let values = Floats::that(op, comparison.number(data_type.name())?);
-            Condition::Float { field, within: FloatValues::Range(values) }
-        }
+        DataType::Float => ScalarTest::Float(FloatValues::Range(Floats::that_single(op, comparison.number(data_type.name())?))),
+        DataType::Double => ScalarTest::Float(FloatValues::Range(Floats::that(op, comparison.number(data_type.name())?))),
         DataType::VarChar => {
             let Literal::Text(text) = &comparison.constant.literal else { return Err(comparison.incomparable(data_type.name())) };
-            Condition::Text { field, within: texts_that(op, text) }
+            ScalarTest::Text(texts_that(op, text))
         }
         _ => return Err(comparison.incomparable(data_type.name())),
-    };
-    Ok(field_test(condition, comparison.negated()))
+    })
+}
+
+/// A whole array is compared with lists alone, and only for equality.
+fn compare_array(column: &Column<'_>, comparison: &Comparison<'_>) -> Result<Predicate> {
+    if !matches!(comparison.op, CompareOp::Equal | CompareOp::NotEqual) {
+        return Err(WHOLE_ARRAY.to_owned());
+    }
+    let Some(element) = column.field.element_type else { return Err(comparison.incomparable("Array")) };
+    match &comparison.constant.literal {
+        Literal::List(items) if items.iter().all(|item| list::is_comparable(element, item)) => {
+            Ok(column.array_test(list::equal_list(element, items), comparison.negated()))
+        }
+        Literal::List(_) => Err(comparison.incomparable("Array")),
+        literal if list::is_comparable(element, literal) => Err(format!("cannot cast value to Array, value: {literal}")),
+        _ => Err(comparison.incomparable("Array")),
+    }
 }
 
 /// The texts `x` with `x op bound`; `NotEqual` gives those of `Equal`.
@@ -223,6 +244,9 @@ fn texts_that(op: CompareOp, bound: &Arc<str>) -> TextValues {
 
 fn compare_columns(op: CompareOp, left: &Column<'_>, right: &Column<'_>) -> Result<Predicate> {
     let (left_type, right_type) = (left.field.data_type, right.field.data_type);
+    if left_type == DataType::Array || right_type == DataType::Array {
+        return Err("field-to-field comparison involving ARRAY fields is not supported".to_owned());
+    }
     if left_type == DataType::Json || right_type == DataType::Json {
         return Err("two column comparison with JSON type is not supported".to_owned());
     }

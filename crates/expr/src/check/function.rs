@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use types::schema::DataType;
 
+use crate::array::ScalarTest;
 use crate::like::{Like, PATTERN_BYTES_MAX};
 use crate::literal::Literal;
 use crate::number::Number;
@@ -13,8 +14,8 @@ use crate::predicate::{Condition, JsonCheck, Predicate, TextValues};
 use crate::regex::Regex;
 use crate::syntax::{Call, Kind, Node, Pattern};
 
-use super::list::members;
-use super::{Checker, Column, Constant, Result, Value, field_test, id};
+use super::list::{self, members};
+use super::{Checker, Column, Constant, Result, Value, WHOLE_ARRAY, field_test, id};
 
 /// A function's name in lower case, if it is written all lower or all upper, as the language wants.
 fn canonical(name: &str) -> Option<String> {
@@ -38,34 +39,37 @@ pub(super) fn is_sample(call: &Call) -> bool {
 impl<'a> Checker<'a> {
     /// `operand like pattern`
     pub(super) fn like(&mut self, operand: &Node, pattern: &Pattern) -> Result<Predicate> {
-        let column = match self.value(operand)? {
-            Value::Column(column) if matches!(column.field.data_type, DataType::VarChar | DataType::Json) => column,
-            _ => return Err("like operation on non-string or no-json field is unsupported".to_owned()),
-        };
+        let column = self.pattern_operand(operand)?.ok_or("like operation on non-string or no-json field is unsupported")?;
         let text = self.pattern(pattern, "like")?;
         if text.len() > PATTERN_BYTES_MAX {
             return Err(format!("a like pattern has {} bytes, at most {PATTERN_BYTES_MAX} are allowed", text.len()));
         }
-        let within = TextValues::Like(Like::from(text));
-        Ok(match column.field.data_type {
-            DataType::Json => self.json(&column, JsonCheck::Text(within), false),
-            _ => field_test(Condition::Text { field: id(&column), within }, false),
-        })
+        Ok(self.text_test(&column, TextValues::Like(Like::from(text))))
     }
 
     /// `operand =~ pattern`
     pub(super) fn regex(&mut self, operand: &Node, pattern: &Pattern) -> Result<Predicate> {
-        let column = match self.value(operand)? {
-            Value::Column(column) if matches!(column.field.data_type, DataType::VarChar | DataType::Json) => column,
-            _ => return Err("regex match on non-string or non-json field is unsupported".to_owned()),
-        };
+        let column = self.pattern_operand(operand)?.ok_or("regex match on non-string or non-json field is unsupported")?;
         let text = self.pattern(pattern, "regex")?;
         let regex = Regex::try_from(text).map_err(|error| format!("invalid regex pattern: {error}"))?;
-        let within = TextValues::Regex(regex);
-        Ok(match column.field.data_type {
-            DataType::Json => self.json(&column, JsonCheck::Text(within), false),
-            _ => field_test(Condition::Text { field: id(&column), within }, false),
-        })
+        Ok(self.text_test(&column, TextValues::Regex(regex)))
+    }
+
+    /// What a pattern is looked for in: a text, a place in JSON, or an element of an array of texts.
+    fn pattern_operand(&mut self, operand: &Node) -> Result<Option<Column<'a>>> {
+        let Value::Column(column) = self.value(operand)? else { return Ok(None) };
+        match column.data_type() {
+            DataType::VarChar | DataType::Json => Ok(Some(column)),
+            DataType::Array if column.field.element_type == Some(DataType::VarChar) => Err(WHOLE_ARRAY.to_owned()),
+            _ => Ok(None),
+        }
+    }
+
+    fn text_test(&mut self, column: &Column<'_>, within: TextValues) -> Predicate {
+        match column.data_type() {
+            DataType::Json => self.json(column, JsonCheck::Text(within), false),
+            _ => column.test(ScalarTest::Text(within), false),
+        }
     }
 
     fn pattern(&mut self, pattern: &Pattern, operator: &str) -> Result<Arc<str>> {
@@ -99,6 +103,10 @@ impl<'a> Checker<'a> {
         if column.field.data_type.is_vector() {
             return Err("IsNull/IsNotNull operations are not supported on vector fields".to_owned());
         }
+        if column.field.data_type == DataType::Array && !column.steps.is_empty() {
+            let text = operand.span.of(self.text);
+            return Err(format!("IsNull/IsNotNull operations are not supported on array element access, got: {text}"));
+        }
         if !column.steps.is_empty() {
             return Ok(self.json(&column, JsonCheck::Exists, !negated));
         }
@@ -112,7 +120,7 @@ impl<'a> Checker<'a> {
     pub(super) fn length(&mut self, call: &Call) -> Result<Value<'a>> {
         let [argument] = &call.arguments[..] else { return Err(wrong_count(call, 1)) };
         match self.value(argument)? {
-            Value::Column(column) if column.field.data_type == DataType::Json => Ok(Value::Length(column)),
+            Value::Column(column) if matches!(column.data_type(), DataType::Json | DataType::Array) => Ok(Value::Length(column)),
             other => Err(format!("array_length operation are only supported on json or array fields now, got: {}", other.type_name())),
         }
     }
@@ -135,7 +143,7 @@ impl<'a> Checker<'a> {
     fn contains(&mut self, call: &Call, name: &str, all: bool) -> Result<Predicate> {
         let [column, element] = &call.arguments[..] else { return Err(wrong_count(call, 2)) };
         let column = match self.value(column)? {
-            Value::Column(column) if column.field.data_type == DataType::Json => column,
+            Value::Column(column) if matches!(column.data_type(), DataType::Json | DataType::Array) => column,
             _ => {
                 let text = call.arguments[0].span.of(self.text);
                 return Err(format!("contains operation are only supported on json or array fields now, got: {text}"));
@@ -153,7 +161,14 @@ impl<'a> Checker<'a> {
             Literal::List(elements) => elements,
             _ => return Err(format!("{name} operation element must be an array")),
         };
-        Ok(self.json(&column, JsonCheck::Contains { members: members(elements)?, all }, false))
+        let Some(element) = column.field.element_type.filter(|_| column.field.data_type == DataType::Array) else {
+            return Ok(self.json(&column, JsonCheck::Contains { members: members(elements)?, all }, false));
+        };
+        if let Some(wrong) = elements.iter().find(|item| !list::is_comparable(element, item)) {
+            let found = if matches!(wrong, Literal::List(_)) { "Array".to_owned() } else { wrong.type_name() };
+            return Err(format!("{name} operation can't compare between array element type: {element} and {found}"));
+        }
+        Ok(column.array_test(list::contains(element, &elements, all), false))
     }
 
     fn text_match(&mut self, call: &Call, name: &str) -> Result<Predicate> {
@@ -162,7 +177,7 @@ impl<'a> Checker<'a> {
             _ => return Err(wrong_count(call, 2)),
         };
         let column = match field {
-            Value::Column(column) if column.field.data_type == DataType::VarChar => column,
+            Value::Column(column) if column.data_type() == DataType::VarChar => column,
             _ => return Err(format!("{name} operation on non-string is unsupported")),
         };
         if !matches!(text.kind, Kind::Text(_) | Kind::Template(_)) {

@@ -18,6 +18,7 @@ use types::Error;
 use types::id::FieldId;
 use types::schema::{DYNAMIC_FIELD_NAME, DataType, Field, Schema};
 
+use crate::array::{ArrayCheck, ScalarTest};
 use crate::fold;
 use crate::literal::{LIST_DEPTH_MAX, Literal};
 use crate::normal;
@@ -94,6 +95,8 @@ struct Column<'s> {
 /// `column op operand`
 struct Arithmetic<'s> {
     column: Column<'s>,
+    /// Not its value but how many elements it has.
+    length: bool,
     op: ArithmeticOp,
     operand: Number,
 }
@@ -103,7 +106,7 @@ impl Value<'_> {
     fn type_name(&self) -> String {
         match self {
             Self::Constant(constant) => constant.literal.type_name(),
-            Self::Column(column) => column.field.data_type.name().to_owned(),
+            Self::Column(column) => column.type_name(),
             Self::Arithmetic(arithmetic) => arithmetic.type_name().to_owned(),
             Self::Length(_) => DataType::Int64.name().to_owned(),
             Self::Predicate => DataType::Bool.name().to_owned(),
@@ -111,9 +114,49 @@ impl Value<'_> {
     }
 }
 
+impl Column<'_> {
+    /// The type of its values: that of the elements for a place in an array.
+    fn data_type(&self) -> DataType {
+        match (self.field.data_type, self.field.element_type) {
+            (DataType::Array, Some(element)) if !self.steps.is_empty() => element,
+            (data_type, _) => data_type,
+        }
+    }
+
+    /// Milvus's name of the type in comparisons, where a place in an array goes by the array.
+    fn type_name(&self) -> String {
+        match self.field.element_type {
+            Some(element) if self.field.data_type == DataType::Array => format!("Array[{element}]"),
+            _ => self.field.data_type.name().to_owned(),
+        }
+    }
+
+    /// The test of its values.
+    fn test(&self, test: ScalarTest, negated: bool) -> Predicate {
+        let field = self.field.id;
+        let condition = match (test, self.steps.first()) {
+            (test, Some(&Step::Index(index))) => Condition::Array { field, check: ArrayCheck::Element { index, test } },
+            (ScalarTest::Integer(within), _) => Condition::Integer { field, within },
+            (ScalarTest::Float(within), _) => Condition::Float { field, within },
+            (ScalarTest::Text(within), _) => Condition::Text { field, within },
+            (ScalarTest::Arithmetic { op, operand, within }, _) => Condition::Arithmetic { field, op, operand, within },
+        };
+        Predicate::Test(Test { condition, negated })
+    }
+
+    /// The test of a whole array.
+    fn array_test(&self, check: ArrayCheck, negated: bool) -> Predicate {
+        Predicate::Test(Test { condition: Condition::Array { field: self.field.id, check }, negated })
+    }
+}
+
 impl Arithmetic<'_> {
+    fn data_type(&self) -> DataType {
+        if self.length { DataType::Int64 } else { self.column.data_type() }
+    }
+
     fn type_name(&self) -> &'static str {
-        match (self.column.field.data_type, self.operand) {
+        match (self.data_type(), self.operand) {
             (DataType::Json, _) => DataType::Json.name(),
             (column, Number::Int(_)) if column.is_integer() => DataType::Int64.name(),
             _ => DataType::Double.name(),
@@ -249,6 +292,7 @@ impl<'a> Checker<'a> {
             (Value::Constant(constant), _) => {
                 Ok(Value::Constant(Constant { literal: fold::unary(op, &constant.literal)?, template: constant.template }))
             }
+            (Value::Column(column), _) if column.data_type() == DataType::Array => Err(WHOLE_ARRAY.to_owned()),
             (value @ Value::Column(_), UnaryOp::Plus) => Ok(value),
             (_, UnaryOp::BitNot) => Err("bitnot can only apply on integer constants".to_owned()),
             _ => Err("unary plus and minus can only apply on constants".to_owned()),
@@ -258,8 +302,10 @@ impl<'a> Checker<'a> {
     /// The field `name`, or the dynamic key of that name, and what is at `steps` in it.
     fn column(&self, name: &str, steps: &[Step]) -> Result<Column<'a>> {
         if let Some(field) = self.schema.field(name) {
-            if !steps.is_empty() && field.data_type != DataType::Json {
-                return Err(format!("{} data type not supported accessed with []", field.data_type));
+            match (field.data_type, steps) {
+                (_, []) | (DataType::Json, _) | (DataType::Array, [Step::Index(_)]) => {}
+                (DataType::Array, _) => return Err("can only access array field with integer index".to_owned()),
+                (other, _) => return Err(format!("{other} data type not supported accessed with []")),
             }
             return Ok(Column { field, steps: steps.to_vec() });
         }
@@ -296,7 +342,10 @@ fn misplaced_sample(place: Place) -> &'static str {
     }
 }
 
-/// A condition on the field of a column that isn't JSON.
+/// What Milvus says of an array that is compared like a scalar.
+const WHOLE_ARRAY: &str = "can not comparisons array fields directly";
+
+/// The condition of a test.
 fn field_test(condition: Condition, negated: bool) -> Predicate {
     Predicate::Test(Test { condition, negated })
 }

@@ -116,8 +116,8 @@ fn outcome(check: &JsonCheck, found: Found, text: &[u8]) -> Option<bool> {
             Found::Array { start } => Some(contains(text, start as usize, members, *all)),
             _ => None,
         },
-        JsonCheck::Length(range) => match found {
-            Found::Array { start } => Some(range.contains(elements(text, start as usize).count() as i128)),
+        JsonCheck::Length(count) => match found {
+            Found::Array { start } => Some(count.holds(elements(text, start as usize).count())),
             _ => None,
         },
     }

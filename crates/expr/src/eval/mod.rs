@@ -8,6 +8,7 @@
 //!
 //! Start at [`Evaluation::node`], then `scan` for how a loop over values looks.
 
+mod array;
 mod fixed;
 mod json;
 mod scan;
@@ -190,6 +191,9 @@ impl<'a> Evaluation<'a> {
                 sieve.nulls(view.column().validity.as_ref(), piece);
                 Ok(())
             })?,
+            Condition::Array { field, check } => {
+                self.pieces(*field, mask, |view, piece| array::arrays(&mut sieve, view, piece, check))?;
+            }
             Condition::Sample { field, seed, below } => {
                 self.pieces(*field, mask, |view, piece| fixed::sample(&mut sieve, view, piece, (*seed, *below)))?;
             }

@@ -142,7 +142,8 @@ fn causes() {
     check("text_match(s, id)", "text_match needs a string literal or template variable, but got: id");
     check("phrase_match(s, 'a b', 1)", "field \"s\" does not enable match");
     for factor in ["1", "0", "0.0", "1.0", "-0.5", "0.99999999999", "'a'"] {
-        let cause = "the sample factor should be between 0 and 1 and not too close to 0 or 1(the difference should be larger than 1e-10), but got";
+        let cause =
+            "the sample factor should be between 0 and 1 and not too close to 0 or 1(the difference should be larger than 1e-10), but got";
         check(&format!("random_sample({factor})"), &format!("{cause} {factor}"));
     }
     check("random_sample(id)", "\"float factor\" should be a const float expression: \"float factor\" passed: id");
@@ -161,6 +162,35 @@ fn causes() {
     check("id > ISO '2025-01-01T00:00:00Z'", "ISO and INTERVAL literals can only be used with Timestamptz fields");
     check("my_udf(id)", "unsupported function: my_udf");
     check("Json_Contains(j, 1)", "unsupported function: Json_Contains");
+    // Arrays.
+    check("ints[\"a\"] == 1", "can only access array field with integer index");
+    check("ints[0][1] == 1", "can only access array field with integer index");
+    check("ints > 1", "can not comparisons array fields directly");
+    check("ints > [1]", "can not comparisons array fields directly");
+    check("1 < ints < 2", "can not comparisons array fields directly");
+    check("ints + 1 == 2", "can not comparisons array fields directly");
+    check("texts like 'a'", "can not comparisons array fields directly");
+    check("texts =~ 'a'", "can not comparisons array fields directly");
+    check("ints like 'a'", "like operation on non-string or no-json field is unsupported");
+    check("ints[0] =~ 'a'", "regex match on non-string or non-json field is unsupported");
+    check("ints == 1", "cannot cast value to Array, value: int64_val:1");
+    check("ints == 'a'", "comparisons between Array[Int32] and VarChar are not supported");
+    check("ints == ['a']", "comparisons between Array[Int32] and Array[VarChar] are not supported");
+    check("ints[0] == 'a'", "comparisons between Array[Int32] and VarChar are not supported");
+    check("ints[0] in ['a']", "value 'string_val:\"a\"' in list cannot be casted to Int32");
+    check("ints in [1]", "value 'int64_val:1' in list cannot be casted to Array");
+    check("ints[0] == id", "field-to-field comparison involving ARRAY fields is not supported");
+    check("ints == texts", "field-to-field comparison involving ARRAY fields is not supported");
+    check("ints[0] is null", "IsNull/IsNotNull operations are not supported on array element access, got: ints[0]");
+    check("exists ints", "exists operations are only supportted on json field, got:Array[Int32]");
+    check("array_contains(ints, 'a')", "Contains operation can't compare between array element type: Int32 and VarChar");
+    check("array_contains(ints, [1])", "Contains operation can't compare between array element type: Int32 and Array");
+    check("array_contains_all(ints, ['a'])", "ContainsAll operation can't compare between array element type: Int32 and VarChar");
+    check("array_contains_any(texts, [true])", "ContainsAny operation can't compare between array element type: VarChar and Bool");
+    check("array_contains_all(ints, 1)", "ContainsAll operation element must be an array");
+    check("array_length(ints[0]) == 1", "array_length operation are only supported on json or array fields now, got: Array[Int32]");
+    check("array_length(ints) == 'a'", "comparisons between Int64 and VarChar are not supported");
+    check("ints", "predicate is not a boolean expression: ints, data type: Array[Int32]");
     // Names.
     check("id[\"a\"] == 1", "Int64 data type not supported accessed with []");
     // Templates.

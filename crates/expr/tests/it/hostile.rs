@@ -9,7 +9,7 @@ use types::id::FieldId;
 use crate::world::schema;
 
 /// Filters that use every part of the grammar on the fields of the fuzz target.
-pub const SEEDS: [&str; 24] = [
+pub const SEEDS: [&str; 27] = [
     "i == -9223372036854775808 or i in [1, -2, 3,] and not (a < 3)",
     "1 < a <= 5 || 5 > c >= 1 && d % 7 == 3",
     "f == 0.1 and g > 1e-3 or g < .5 or f >= 2.",
@@ -33,6 +33,9 @@ pub const SEEDS: [&str; 24] = [
     "0x1F == i or 017 == i or 0b101 == i or 0x1.8p3 < g",
     "2 ** 3 > 7 and -1 < +2 and ~1 == -2",
     "j == [1, {\"a\": 1}]",
+    "r[0] > 0.5 or w[1] like 'b%' or r[2] in [1, 0.5] and 0 < r[1] <= 2 or r[0] + 1 == 2.5 and w[0] =~ '^b?$'",
+    "r == [1, 0.5] or w != [] or w in [['a', 'b'], []] and r is null or array_contains(r, 1) or json_contains(w, 'b')",
+    "array_contains_all(r, [1, 2.0]) or ARRAY_CONTAINS_ANY(w, [{s}]) or array_length(r) % 2 == 1 or 1 + array_length(j) > 2",
     "j[\"a\"] + 1 == 2 or j[\"a\"] % 2 == 0 or j[\"a\"] / 2 > 0.5",
 ];
 
@@ -92,6 +95,9 @@ const TOKENS: &[&str] = &[
     "j",
     "b",
     "v",
+    "r",
+    "w[0]",
+    "array_contains",
     "j[\"a\"]",
     "$meta",
     "x",

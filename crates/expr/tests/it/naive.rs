@@ -117,10 +117,16 @@ impl Operand {
         row[&self.field.name].is_none()
     }
 
+    /// The type of its values, of an array that of the elements.
+    fn scalar_type(&self) -> DataType {
+        self.field.element_type.unwrap_or(self.field.data_type)
+    }
+
     /// A constant as a Float column sees it.
     fn constant(&self, value: &Value) -> Value {
         match value {
-            Value::Number(number) if self.field.data_type == DataType::Float && number.is_f64() => {
+            Value::Array(items) => items.iter().map(|item| self.constant(item)).collect(),
+            Value::Number(number) if self.scalar_type() == DataType::Float && number.is_f64() => {
                 let rounded = value.as_f64().expect("a float") as f32;
                 if rounded.is_finite() { Value::from(f64::from(rounded)) } else { value.clone() }
             }
@@ -248,7 +254,7 @@ impl Expression {
             Self::Arithmetic { operand, op, by, compare, bound } => {
                 let positive = if *compare == "!=" { "==" } else { compare };
                 let found = operand.value(row).filter(|value| value.is_number());
-                let found = found.and_then(|value| calculate(operand.field.data_type, value, op, by, (positive, bound)));
+                let found = found.and_then(|value| calculate(operand.scalar_type(), value, op, by, (positive, bound)));
                 negate(json(operand, found), *compare == "!=")
             }
             Self::IsNull(operand, negated) => {
@@ -256,9 +262,13 @@ impl Expression {
                 Some(null != *negated)
             }
             Self::Exists(operand) => Some(exists(operand, row)),
-            Self::Contains(operand, element) => json(operand, array(operand, row).map(|items| has(items, element))),
-            Self::ContainsAll(operand, list) => json(operand, array(operand, row).map(|items| list.iter().all(|item| has(items, item)))),
-            Self::ContainsAny(operand, list) => json(operand, array(operand, row).map(|items| list.iter().any(|item| has(items, item)))),
+            Self::Contains(operand, element) => json(operand, array(operand, row).map(|items| has(items, &operand.constant(element)))),
+            Self::ContainsAll(operand, list) => {
+                json(operand, array(operand, row).map(|items| list.iter().all(|item| has(items, &operand.constant(item)))))
+            }
+            Self::ContainsAny(operand, list) => {
+                json(operand, array(operand, row).map(|items| list.iter().any(|item| has(items, &operand.constant(item)))))
+            }
             Self::Length(operand, op, bound) => {
                 let positive = if *op == "!=" { "==" } else { op };
                 let found = array(operand, row).map(|items| holds(positive, (items.len() as i64).cmp(bound)));

@@ -32,11 +32,14 @@ fn fields() -> impl Strategy<Value = Vec<Field>> {
         DataType::Double,
         DataType::VarChar,
         DataType::Json,
+        DataType::Array,
     ];
-    let some = proptest::collection::vec((prop::sample::select(types.to_vec()), any::<bool>()), 1..6);
+    let elements = prop::sample::select(types[..8].to_vec());
+    let some = proptest::collection::vec((prop::sample::select(types.to_vec()), elements, any::<bool>()), 1..6);
     (some, any::<bool>()).prop_map(|(some, dynamic)| {
-        let named = |(i, (data_type, nullable)): (usize, (DataType, bool))| Field {
+        let named = |(i, (data_type, element, nullable)): (usize, (DataType, DataType, bool))| Field {
             nullable,
+            element_type: (data_type == DataType::Array).then_some(element),
             ..field(101 + i as i64, &format!("f{i}"), data_type)
         };
         let key = Field { kind: FieldKind::Primary, ..field(100, "id", DataType::Int64) };
@@ -95,6 +98,16 @@ fn values_of(field: &Field) -> BoxedStrategy<Option<Value>> {
         DataType::Json if field.kind == FieldKind::Dynamic => {
             documents().prop_map(|value| if value.is_object() { value } else { json!({}) }).boxed()
         }
+        DataType::Array => {
+            let element = Field {
+                data_type: field.element_type.expect("an array has elements"),
+                element_type: None,
+                nullable: false,
+                ..field.clone()
+            };
+            let element = values_of(&element).prop_map(|value| value.expect("no element is null"));
+            proptest::collection::vec(element, 0..4).prop_map(Value::from).boxed()
+        }
         _ => documents().boxed(),
     };
     if field.nullable { prop::option::weighted(0.8, values).boxed() } else { values.prop_map(Some).boxed() }
@@ -113,8 +126,13 @@ fn worlds() -> impl Strategy<Value = World> {
 fn operands(fields: Vec<Field>) -> impl Strategy<Value = Operand> {
     let steps = prop_oneof![4 => "[abc]".prop_map(Step::Key), 1 => (0usize..3).prop_map(Step::Index)];
     (prop::sample::select(fields), proptest::collection::vec(steps, 0..3), "[abc]").prop_map(|(field, mut steps, first)| {
-        if field.data_type != DataType::Json {
-            steps.clear();
+        match field.data_type {
+            DataType::Json => {}
+            DataType::Array => steps.retain(|step| matches!(step, Step::Index(_))),
+            _ => steps.clear(),
+        }
+        if field.data_type == DataType::Array {
+            steps.truncate(1);
         }
         if field.kind == FieldKind::Dynamic {
             steps.insert(0, Step::Key(first));
@@ -125,7 +143,7 @@ fn operands(fields: Vec<Field>) -> impl Strategy<Value = Operand> {
 
 /// Constants that may be compared with an operand.
 fn constants(operand: &Operand) -> BoxedStrategy<Value> {
-    match operand.field.data_type {
+    match operand.field.element_type.unwrap_or(operand.field.data_type) {
         DataType::Bool => any::<bool>().prop_map(Value::from).boxed(),
         DataType::VarChar => texts().prop_map(Value::from).boxed(),
         DataType::Json => scalars().boxed(),
@@ -134,16 +152,42 @@ fn constants(operand: &Operand) -> BoxedStrategy<Value> {
 }
 
 fn list_items(operand: &Operand) -> BoxedStrategy<Value> {
-    match operand.field.data_type {
+    match operand.field.element_type.unwrap_or(operand.field.data_type) {
         data_type if data_type.is_integer() => integers().prop_map(Value::from).boxed(),
         DataType::Json => prop_oneof![5 => scalars(), 1 => proptest::collection::vec(scalars(), 0..3).prop_map(Value::from)].boxed(),
         _ => constants(operand),
     }
 }
 
+/// The conditions on a whole array.
+fn array_conditions(operand: Operand) -> BoxedStrategy<Expression> {
+    let lists = || proptest::collection::vec(constants(&operand), 0..4);
+    let with = || Just(operand.clone());
+    let comparison = prop::sample::select(&COMPARISONS[..]);
+    prop_oneof![
+        (with(), any::<bool>()).prop_map(|(operand, negated)| Expression::IsNull(operand, negated)),
+        (with(), constants(&operand)).prop_map(|(operand, element)| Expression::Contains(operand, element)),
+        (with(), lists()).prop_map(|(operand, list)| Expression::ContainsAll(operand, list)),
+        (with(), lists()).prop_map(|(operand, list)| Expression::ContainsAny(operand, list)),
+        (with(), comparison, 0i64..4).prop_map(|(operand, op, bound)| Expression::Length(operand, op, bound)),
+        (with(), lists(), any::<bool>()).prop_map(|(operand, list, equal)| Expression::Compare(
+            operand,
+            if equal { "==" } else { "!=" },
+            Value::from(list)
+        )),
+        (with(), proptest::collection::vec(lists().prop_map(Value::from), 0..3), any::<bool>())
+            .prop_map(|(operand, lists, negated)| Expression::In(operand, lists, negated)),
+    ]
+    .boxed()
+}
+
 /// The conditions on one operand.
 fn conditions(operand: Operand) -> BoxedStrategy<Expression> {
-    let data_type = operand.field.data_type;
+    let element = operand.field.element_type.filter(|_| !operand.steps.is_empty());
+    let data_type = element.unwrap_or(operand.field.data_type);
+    if data_type == DataType::Array {
+        return array_conditions(operand);
+    }
     let comparison = prop::sample::select(&COMPARISONS[..]);
     let with = |operand: &Operand| Just(operand.clone());
     let mut all: Vec<BoxedStrategy<Expression>> = vec![
@@ -153,8 +197,10 @@ fn conditions(operand: Operand) -> BoxedStrategy<Expression> {
         (with(&operand), proptest::collection::vec(list_items(&operand), 0..14), any::<bool>())
             .prop_map(|(operand, list, negated)| Expression::In(operand, list, negated))
             .boxed(),
-        (with(&operand), any::<bool>()).prop_map(|(operand, negated)| Expression::IsNull(operand, negated)).boxed(),
     ];
+    if element.is_none() {
+        all.push((with(&operand), any::<bool>()).prop_map(|(operand, negated)| Expression::IsNull(operand, negated)).boxed());
+    }
     if data_type != DataType::Bool {
         let bound = if data_type == DataType::Json {
             prop_oneof![texts().prop_map(Value::from), floats().prop_map(Value::from)].boxed()
@@ -198,7 +244,7 @@ fn range((operand, a, b, inclusive): (Operand, Value, Value, [bool; 2])) -> Opti
 }
 
 fn arithmetic(operand: Operand) -> BoxedStrategy<Expression> {
-    let integral = operand.field.data_type.is_integer();
+    let integral = operand.field.element_type.unwrap_or(operand.field.data_type).is_integer();
     let json = operand.field.data_type == DataType::Json;
     let ops: &[&str] = match (integral, json) {
         (true, _) => &["+", "-", "*", "/", "%", "&", "|", "^"],

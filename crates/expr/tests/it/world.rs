@@ -6,7 +6,7 @@ use expr::{ColumnView, Columns};
 use serde_json::Value;
 use types::batch::Batch;
 use types::bitset::Bitset;
-use types::column::{Column, Values};
+use types::column::{Arrays, Column, Values};
 use types::id::FieldId;
 use types::schema::{DataType, Field, FieldKind, Schema};
 use types::{Error, Result};
@@ -30,6 +30,11 @@ pub fn field(id: i64, name: &str, data_type: DataType) -> Field {
     }
 }
 
+/// An array field of a test's schema.
+pub fn array(id: i64, name: &str, element: DataType) -> Field {
+    Field { element_type: Some(element), max_capacity: Some(16), ..field(id, name, DataType::Array) }
+}
+
 /// One field of each type, some nullable; `id` is the key, `$meta` the dynamic field.
 pub fn schema() -> Schema {
     let mut fields = vec![
@@ -46,6 +51,10 @@ pub fn schema() -> Schema {
         field(110, "vec", DataType::FloatVector),
         field(111, "matched", DataType::VarChar),
         field(112, "long", DataType::Int64),
+        array(114, "ints", DataType::Int32),
+        Field { nullable: true, ..array(115, "texts", DataType::VarChar) },
+        array(116, "singles", DataType::Float),
+        array(117, "bools", DataType::Bool),
         Field { kind: FieldKind::Dynamic, ..field(113, "$meta", DataType::Json) },
     ];
     fields[11].type_params.insert("enable_match".to_owned(), "true".to_owned());
@@ -78,10 +87,23 @@ pub fn column(field: &Field, rows: &[Option<Value>]) -> Column {
         DataType::VarChar => Values::VarChar(rows.iter().map(text).collect()),
         DataType::Json => Values::Json(rows.iter().map(|value| value.as_ref().map_or(String::new(), Value::to_string)).collect()),
         DataType::FloatVector => Values::FloatVector { dimension: 2, data: vec![0.0; 2 * rows.len()].into() },
+        DataType::Array => arrays(field, rows),
         other => panic!("no row has a value of {other}"),
     };
     let validity = field.nullable.then(|| Bitset::from_fn(rows.len(), |row| rows[row].is_some()));
     Column { field: field.id, validity, values }
+}
+
+fn arrays(list_field: &Field, rows: &[Option<Value>]) -> Values {
+    let lists = rows.iter().map(|row| row.as_ref().map_or(&[][..], |row| row.as_array().expect("a list")));
+    let mut offsets = vec![0u32];
+    let mut all = Vec::new();
+    for list in lists {
+        all.extend(list.iter().cloned().map(Some));
+        offsets.push(all.len() as u32);
+    }
+    let element = field(0, "element", list_field.element_type.expect("an array has elements"));
+    Values::Array(Arrays::from_parts(offsets.into(), column(&element, &all).values).expect("offsets ascend"))
 }
 
 /// Columns cut into chunks, each field's at rows of its own.
