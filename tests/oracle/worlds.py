@@ -102,6 +102,19 @@ class Maker:
         return self.random.choice([None, True, False, self.integer(), self.random.randint(0, 3), self.random.choice(FLOATS),
                                    self.random.choice(TEXTS), self.random.choice(["a", "b"])])
 
+    def indexes(self) -> dict[str, str]:
+        """Scalar indexes for some of the fields, by name."""
+        found = {}
+        for field in self.plain[1:]:
+            kind, element = field.kind, field.element or field.kind
+            types = ["", "INVERTED"] if kind != "JSON" else []
+            types += ["BITMAP"] if element in ("Bool", *INTEGERS, "VarChar") else []
+            types += ["STL_SORT"] if kind in (*INTEGERS, "Float", "Double", "VarChar") else []
+            types += ["TRIE"] if kind == "VarChar" else []
+            if types and self.chance(0.6):
+                found[field.name] = self.random.choice(types)
+        return found
+
     # Constants as text.
 
     def constant(self, kind: str):

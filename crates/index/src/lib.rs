@@ -1,4 +1,4 @@
-//! Vector indexes: built from a column of vectors, written as one container, mapped and searched where it lies.
+//! Vector indexes: built from a column of vectors, written as one container, mapped and searched where it lies. Scalar ones are in [`scalar`].
 //!
 //! Not here: I/O, threads, clocks, segments, timestamps, and the vectors themselves. An index file refers to the vector
 //! column of its segment and holds only what was derived from it; both are handed in. Everything is a plain function over
@@ -14,6 +14,7 @@
 //! Start at [`search::VectorIndex`] for what an index answers, [`build::build`] and [`registry::open`] for where one comes
 //! from, [`params`] for what clients may ask, [`flat`] for columns without an index.
 
+pub mod any;
 pub mod build;
 pub mod file;
 pub mod flat;
@@ -23,6 +24,7 @@ mod ivf;
 mod opened;
 pub mod params;
 pub mod registry;
+pub mod scalar;
 mod scan;
 mod scorer;
 pub mod scratch;

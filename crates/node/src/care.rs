@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::World;
 use base::metrics::{Counter, Metric};
-use index::VectorIndex;
+use index::any::AnyIndex;
 use index::file::Scrub;
 use parking_lot::Mutex;
 use role::Call;
@@ -81,7 +81,7 @@ struct Subject {
 #[derive(Clone)]
 enum What {
     Files(Weak<SegmentReader>),
-    Index(IndexFile, Weak<dyn VectorIndex>),
+    Index(IndexFile, Weak<AnyIndex>),
 }
 
 impl Care {

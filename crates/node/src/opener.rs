@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use index::VectorIndex;
+use index::any::{AnyIndex, open_any};
 use segment::{Gap, Sealed, SealedIndex, Segments, Version};
 use store::delete_file::DeleteFile;
 use store::manifest::{DeleteFileRef, IndexFile, Manifest, Segment};
@@ -38,7 +38,7 @@ pub struct Opened {
     /// Segments that weren't open before: to be scrubbed.
     pub fresh_segments: Vec<Arc<Sealed>>,
     /// Indexes that weren't open before: to be scrubbed.
-    pub fresh_indexes: Vec<(SegmentId, IndexFile, Arc<dyn VectorIndex>)>,
+    pub fresh_indexes: Vec<(SegmentId, IndexFile, Arc<AnyIndex>)>,
     /// Indexes that aren't what was written: to be built anew.
     pub damaged_indexes: Vec<(SegmentId, IndexFile)>,
     /// Indexes that can't be reached now.
@@ -180,7 +180,7 @@ impl Opener {
     async fn index(&self, file: &IndexFile) -> Result<SealedIndex> {
         let open = async || {
             let blob = self.source.blob(&file.object).await?;
-            Ok(SealedIndex { index: file.index, field: file.field, opened: index::registry::open(&*blob)? })
+            Ok(SealedIndex { index: file.index, field: file.field, opened: Arc::new(open_any(&*blob)?) })
         };
         match open().await {
             Err(error) if is_damage(&error) && self.source.forget([&file.object]) => open().await,

@@ -1,4 +1,4 @@
-//! Evaluating a filter over one part: only rows that are visible, only columns that it reads.
+//! Evaluating a filter over one part: only rows that are visible and that indexes don't rule out, only columns that it reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use types::bitset::Bitset;
 use types::column::Column;
 use types::id::FieldId;
 
+use crate::indexed;
 use crate::part::Part;
 use crate::sealed::Sealed;
 
@@ -23,7 +24,16 @@ pub fn keep(plan: &Plan, part: &Part<'_>, visible: Bitset) -> Result<Bitset> {
     }
     SCRATCH.with_borrow_mut(|scratch| match part {
         Part::Growing(chunk) => plan.evaluate_within(&chunk.batch, &visible, scratch),
-        Part::Sealed(sealed) => plan.evaluate_within(&SealedColumns { sealed, whole: Mutex::default() }, &visible, scratch),
+        Part::Sealed(sealed) => {
+            let mut candidates = visible;
+            if let Some(known) = indexed::known(plan, &***sealed) {
+                candidates.and(&known.rows);
+                if known.exact || !candidates.any() {
+                    return Ok(candidates);
+                }
+            }
+            plan.evaluate_within(&SealedColumns { sealed, whole: Mutex::default() }, &candidates, scratch)
+        }
     })
 }
 

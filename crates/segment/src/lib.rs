@@ -14,6 +14,7 @@ pub mod control;
 mod filter;
 pub mod gap;
 pub mod growing;
+mod indexed;
 pub mod part;
 pub mod query;
 pub mod sealed;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use index::VectorIndex;
+use index::any::AnyIndex;
+use index::scalar::ScalarIndex;
 use parking_lot::RwLock;
 use store::segment_file::SegmentReader;
 use types::Result;
@@ -18,6 +20,7 @@ use types::time::Timestamp;
 use types::value::KeyRef;
 
 use crate::control::ControlState;
+use crate::indexed::Indexes;
 
 /// An opened index of a segment.
 #[derive(Clone)]
@@ -27,7 +30,7 @@ pub struct SealedIndex {
     /// The field.
     pub field: FieldId,
     /// The container.
-    pub opened: Arc<dyn VectorIndex>,
+    pub opened: Arc<AnyIndex>,
 }
 
 /// A segment with its deaths. Shared by versions of a shard.
@@ -92,9 +95,12 @@ impl Sealed {
         &self.indexes
     }
 
-    /// The index of a field, if one is built.
+    /// The index of a vector field, if one is built.
     pub fn index_of(&self, field: FieldId) -> Option<&Arc<dyn VectorIndex>> {
-        self.indexes.iter().find(|index| index.field == field).map(|index| &index.opened)
+        self.indexes.iter().filter(|index| index.field == field).find_map(|index| match &*index.opened {
+            AnyIndex::Vector(opened) => Some(opened),
+            AnyIndex::Scalar(_) => None,
+        })
     }
 
     /// Ends the rows that a delete means. Repeating one changes nothing.
@@ -160,6 +166,16 @@ impl Sealed {
     /// The primary key's field.
     pub fn key_field(&self) -> FieldId {
         self.key.id
+    }
+}
+
+impl Indexes for Sealed {
+    fn scalar_of(&self, field: FieldId) -> Option<&Arc<dyn ScalarIndex>> {
+        self.indexes.iter().filter(|index| index.field == field).find_map(|index| match &*index.opened {
+            // One over other rows than these isn't this segment's.
+            AnyIndex::Scalar(opened) if opened.rows() == self.reader.rows() => Some(opened),
+            _ => None,
+        })
     }
 }
 

@@ -10,3 +10,4 @@ mod growing;
 mod params;
 mod range;
 mod recall;
+mod scalar;

@@ -10,6 +10,7 @@ use base::World;
 use base::cpu::CpuPool;
 use base::metrics::{Counter, Histogram, Metrics, milvus};
 use index::params::BuildParams;
+use index::scalar::{self, ScalarKind};
 use index::{BuildContext, Progress, SliceRows, build};
 use role::Call;
 use role::index::{BuildTask, CompactionTask, IndexNode};
@@ -114,6 +115,9 @@ impl IndexNode for IndexNodeRole {
 }
 
 fn build_container(reader: &SegmentReader, definition: &IndexDefinition, context: &BuildContext<'_>) -> Result<Vec<u8>> {
+    if let Some(kind) = ScalarKind::from_name(&definition.index_type) {
+        return Ok(scalar::build(&reader.column(definition.field)?, kind)?.to_bytes());
+    }
     let column = reader.vectors(definition.field)?;
     let Values::FloatVector { dimension, data } = column.values() else {
         return Err(Error::internal(format!("an index of {} is to be built", column.values().data_type())));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::index::params::{IndexKind, check_build};
+use ::index::scalar::ScalarKind;
 use proto::common::{IndexState, KeyValuePair};
 use proto::milvus as m;
 use role::index::{CreateIndex, IndexStatus};
@@ -10,7 +11,7 @@ use role::query::LoadState;
 use types::collection::Collection;
 use types::id::IndexId;
 use types::index_params::{IndexDefinition, Metric};
-use types::schema::{Field, Schema};
+use types::schema::{DataType, Field, Schema};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
@@ -35,21 +36,47 @@ fn definition(schema: &Schema, request: m::CreateIndexRequest, limits: &Limits) 
     let name = if request.index_name.is_empty() { field.name.clone() } else { request.index_name };
     names::index(&name, limits.name_bytes)?;
     let mut params = flatten(&request.extra_params, limits)?;
-    let index_type = params.remove("index_type").filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_TYPE.to_owned());
-    let dimension = field.dimension.unwrap_or(0) as usize;
-    let built = check_build(&index_type, field.data_type, dimension, &params)?;
+    let asked = params.remove("index_type").filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_TYPE.to_owned());
+    let (index_type, metric) = if field.data_type.is_vector() {
+        let built = check_build(&asked, field.data_type, field.dimension.unwrap_or(0) as usize, &params)?;
+        (built.kind.name(), Some(built.metric))
+    } else {
+        (scalar_kind(field, &asked)?.name(), None)
+    };
     params.remove("metric_type");
-    let user_params = user_params(&request.extra_params, built.kind, built.metric);
+    // One that was chosen for the client goes by the name that it was asked for.
+    let shown = if asked == DEFAULT_TYPE { DEFAULT_TYPE } else { index_type };
+    let user_params = user_params(&request.extra_params, shown, metric);
     Ok(IndexDefinition {
         id: IndexId(0),
         name,
         field: field.id,
-        index_type,
-        metric: Some(built.metric),
+        index_type: index_type.to_owned(),
+        metric,
         params,
         user_params,
         created: Timestamp::ZERO,
     })
+}
+
+/// The scalar index that is asked for; where that is left to us, one that suits the field.
+fn scalar_kind(field: &Field, name: &str) -> Result<ScalarKind> {
+    let kind = match (name, field.data_type) {
+        (DEFAULT_TYPE, DataType::Bool) => ScalarKind::Bitmap,
+        (DEFAULT_TYPE, DataType::Array) => ScalarKind::Inverted,
+        (DEFAULT_TYPE, data_type) if data_type.is_numeric() => ScalarKind::StlSort,
+        (DEFAULT_TYPE, _) => ScalarKind::Inverted,
+        (name, _) => ScalarKind::from_name(name).ok_or_else(|| wrong_type(field, name))?,
+    };
+    kind.check(field).map(|()| kind)
+}
+
+/// A type that no scalar field can have, or none at all.
+fn wrong_type(field: &Field, name: &str) -> Error {
+    match IndexKind::from_name(name) {
+        Ok(_) => Error::invalid(format!("data type {} can't build with this index {name}", field.data_type)),
+        Err(error) => error,
+    }
 }
 
 /// The parameters by key: flat pairs, and the members of the JSON object under `params`.
@@ -88,14 +115,15 @@ fn json_text(value: &serde_json::Value) -> String {
 }
 
 /// What DescribeIndex gives back: as sent, with the type and metric that were taken.
-fn user_params(pairs: &[KeyValuePair], kind: IndexKind, metric: Metric) -> Vec<(String, String)> {
+fn user_params(pairs: &[KeyValuePair], index_type: &str, metric: Option<Metric>) -> Vec<(String, String)> {
     let mut given: Vec<(String, String)> = Vec::with_capacity(pairs.len() + 2);
     for pair in pairs {
         if !given.iter().any(|(key, _)| *key == pair.key) {
             given.push((pair.key.clone(), pair.value.clone()));
         }
     }
-    for (key, value) in [("index_type", kind.name()), ("metric_type", metric.name())] {
+    let metric = metric.map(|metric| ("metric_type", metric.name()));
+    for (key, value) in std::iter::once(("index_type", index_type)).chain(metric) {
         match given.iter_mut().find(|(given, _)| given == key) {
             Some((_, given)) => value.clone_into(given),
             None => given.push((key.to_owned(), value.to_owned())),

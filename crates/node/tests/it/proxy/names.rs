@@ -142,9 +142,21 @@ async fn indexes_and_loading() {
         (create("v", &[("index_type", "ANNOY")]), "invalid parameter[expected=valid index][actual=invalid index type: ANNOY]"),
         (create("v", &[("index_type", "HNSW")]), "metric type not set for vector index: invalid parameter"),
     ];
-    for (request, expected) in cases {
+    let scalar = |kind: &str| create("id", &[("index_type", kind)]);
+    let wrong = [
+        (scalar("BITMAP"), "create bitmap index on primary key not supported: invalid parameter"),
+        (scalar("TRIE"), "TRIE are only supported on varchar field: invalid parameter"),
+        (scalar("HNSW"), "data type Int64 can't build with this index HNSW: invalid parameter"),
+        (scalar("HYBRID"), "invalid parameter[expected=valid index][actual=invalid index type: HYBRID]"),
+    ];
+    for (request, expected) in cases.into_iter().chain(wrong) {
         assert_eq!(client.proxy.create_index(Request::new(request)).await.expect("ok").into_inner().reason, expected);
     }
+    ok(Some(&client.proxy.create_index(Request::new(scalar("STL_SORT"))).await.expect("ok").into_inner()));
+    let described = client.proxy.describe_index(Request::new(describe("id"))).await.expect("ok").into_inner();
+    assert_eq!(described.index_descriptions[0].params, [pair("index_type", "STL_SORT")]);
+    let drop_scalar = m::DropIndexRequest { collection_name: COLLECTION.into(), index_name: "id".into(), ..Default::default() };
+    ok(Some(&client.proxy.drop_index(Request::new(drop_scalar)).await.expect("ok").into_inner()));
     let hnsw = create("v", &[("index_type", "HNSW"), ("metric_type", "L2"), ("params", r#"{"M": 8, "efConstruction": 64}"#)]);
     ok(Some(&client.proxy.create_index(Request::new(hnsw)).await.expect("ok").into_inner()));
     let described = client.proxy.describe_index(Request::new(describe(""))).await.expect("ok").into_inner();
