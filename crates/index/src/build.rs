@@ -11,8 +11,8 @@ use types::{Code, Error, Result};
 use crate::file::{Draft, VECTORS_MAX};
 use crate::params::{BuildParams, Structure};
 use crate::space::Space;
-use crate::vectors::VectorRows;
-use crate::{flat, hnsw, ivf};
+use crate::vectors::{VectorRows, Vectors};
+use crate::{auto, flat, hnsw, ivf, sparse};
 
 /// What a build is run with.
 pub struct BuildContext<'a> {
@@ -60,40 +60,49 @@ impl Progress {
 /// Builds the index that `params` describe over all vectors of `rows`.
 ///
 /// # Errors
-/// A column that is too long, or [`Code::CANCELED`].
-pub fn build(params: &BuildParams, rows: &dyn VectorRows, context: &BuildContext<'_>) -> Result<Draft> {
+/// A column that is too long or of vectors that the metric doesn't measure, or [`Code::CANCELED`].
+pub fn build(params: &BuildParams, rows: VectorRows<'_>, context: &BuildContext<'_>) -> Result<Draft> {
     if rows.len() as u64 > VECTORS_MAX {
         return Err(Error::invalid(format!("{} vectors are too many for one index, at most {VECTORS_MAX}", rows.len())));
     }
     let space = Space::new(params.metric);
+    let element = rows.vectors().element();
+    if !space.measures(element) {
+        return Err(Error::internal(format!("{} does not measure vectors of {element:?}", params.metric)));
+    }
     context.progress.step(0, 1)?;
-    let draft = match params.structure {
-        Structure::Flat => flat::build(space, rows, params_json(params)),
-        Structure::IvfFlat { nlist } => ivf::build(space, rows, nlist, params_json(params), context)?,
-        Structure::Hnsw { m, ef_construction } => {
-            hnsw::build(space, rows, hnsw::Shape { m, ef_construction }, params_json(params), context)?
-        }
+    let structure = auto::structure_for(params, rows.len());
+    let json = params_json(structure);
+    let draft = match structure {
+        Structure::Flat => flat::build(space, rows, json),
+        Structure::IvfFlat { nlist } => ivf::build(space, rows, ivf::Shape { nlist, coded: false }, json, context)?,
+        Structure::IvfSq8 { nlist } => ivf::build(space, rows, ivf::Shape { nlist, coded: true }, json, context)?,
+        Structure::Hnsw { m, ef_construction } => hnsw::build(space, rows, hnsw::Shape { m, ef_construction }, json, context)?,
+        Structure::Sparse => sparse::build(space, rows, json, context)?,
     };
     context.progress.step(1, 1)?;
     Ok(draft)
 }
 
 /// Bytes that a build takes at most beside the column itself, the finished container included.
-pub fn memory_bytes(params: &BuildParams, vectors: usize, dim: usize) -> u64 {
-    let vectors = vectors as u64;
+pub fn memory_bytes(params: &BuildParams, column: Vectors<'_>) -> u64 {
+    let (vectors, dim) = (column.len() as u64, column.dim() as u64);
     let rows_and_norms = 2 * 4 * vectors;
-    rows_and_norms
-        + match params.structure {
-            Structure::Flat => 0,
-            Structure::IvfFlat { nlist } => ivf::build_memory_bytes(vectors, dim as u64, nlist as u64),
-            Structure::Hnsw { m, .. } => hnsw::build_memory_bytes(vectors, m as u64),
-        }
+    let structure = match (auto::structure_for(params, column.len()), column) {
+        (Structure::Flat, _) => 0,
+        (Structure::IvfFlat { nlist }, _) => ivf::build_memory_bytes(vectors, dim, ivf::Shape { nlist, coded: false }),
+        (Structure::IvfSq8 { nlist }, _) => ivf::build_memory_bytes(vectors, dim, ivf::Shape { nlist, coded: true }),
+        (Structure::Hnsw { m, .. }, _) => hnsw::build_memory_bytes(vectors, m as u64),
+        (Structure::Sparse, Vectors::Sparse(pairs)) => sparse::build_memory_bytes(pairs),
+        (Structure::Sparse, _) => 0,
+    };
+    rows_and_norms + structure
 }
 
-fn params_json(params: &BuildParams) -> String {
-    match params.structure {
-        Structure::Flat => "{}".to_owned(),
-        Structure::IvfFlat { nlist } => serde_json::json!({ "nlist": nlist }).to_string(),
+fn params_json(structure: Structure) -> String {
+    match structure {
+        Structure::Flat | Structure::Sparse => "{}".to_owned(),
+        Structure::IvfFlat { nlist } | Structure::IvfSq8 { nlist } => serde_json::json!({ "nlist": nlist }).to_string(),
         Structure::Hnsw { m, ef_construction } => serde_json::json!({ "M": m, "efConstruction": ef_construction }).to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! FLAT: every matching row is compared, so every answer is exact. Also the search of growing segments.
+//! FLAT and BIN_FLAT: every matching row is compared, so every answer is exact. Also the search of growing segments.
 //!
 //! The functions here take any column, with or without an index file; [`Flat`] is the file's side. There is no structure to
 //! write but the norms that COSINE needs.
@@ -8,18 +8,18 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use kernel::{Neighbor, TopK};
-use types::Result;
 use types::blob::Blob;
+use types::{Error, Result};
 
 use crate::file::{Container, Draft};
 use crate::opened::{self, Opened};
 use crate::params::SearchParams;
-use crate::scan::{Rows, SCAN_STEP, Scan, score_step};
+use crate::scan::{Rows, SCAN_STEP, Scan, offer, score_step};
 use crate::scorer::Scorer;
 use crate::scratch::Scratch;
 use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex};
 use crate::space::{Range, Space};
-use crate::vectors::VectorRows;
+use crate::vectors::{Element, OwnedVectors, VectorRows, Vectors};
 
 /// A column that is searched without an index file: a growing segment, or a sealed one whose index is not there yet.
 #[derive(Clone, Copy)]
@@ -27,7 +27,7 @@ pub struct Column<'a> {
     /// Metric and kernels.
     pub space: Space,
     /// The vectors.
-    pub rows: &'a dyn VectorRows,
+    pub rows: VectorRows<'a>,
     /// `1 / ‖v‖` by slot, where the owner keeps them; else COSINE computes each again.
     pub inverse_norms: Option<&'a [f32]>,
 }
@@ -38,17 +38,15 @@ pub struct Column<'a> {
 /// searched, and the filter says how much of it the search sees.
 ///
 /// # Errors
-/// [`types::Code::CANCELED`].
-///
-/// # Panics
-/// If the query has another dimension than the column.
+/// A query that does not fit the column; [`types::Code::CANCELED`].
 pub fn search(
     column: Column<'_>,
-    query: &[f32],
+    query: Vectors<'_>,
     options: &SearchOptions<'_>,
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) -> Result<SearchStats> {
+    column.check(query)?;
     let scan = column.scan(options);
     scratch.top.reset(options.k);
     let distances = scan.collect(&column.scorer(query), &mut scratch.top)?;
@@ -56,38 +54,39 @@ pub fn search(
     Ok(scanned(distances))
 }
 
-/// [`search`] for several queries, one after the other in `queries`; each vector is read from memory once for all.
+/// [`search`] for several queries; each vector is read from memory once for all.
 ///
 /// # Errors
-/// [`types::Code::CANCELED`].
+/// As [`search`].
 ///
 /// # Panics
-/// If `queries` is not `hits.len()` vectors of the column's dimension.
+/// If `queries` are not `hits.len()` vectors.
 pub fn search_batch(
     column: Column<'_>,
-    queries: &[f32],
+    queries: Vectors<'_>,
     options: &SearchOptions<'_>,
     scratch: &mut Scratch,
     hits: &mut [Vec<Hit>],
 ) -> Result<SearchStats> {
-    let dim = column.rows.dim();
-    assert_eq!(queries.len(), dim * hits.len(), "one query per list of hits");
-    let scorers: Vec<Scorer<'_>> = queries.chunks_exact(dim).map(|query| column.scorer(query)).collect();
+    assert_eq!(queries.len(), hits.len(), "one query per list of hits");
+    column.check(queries)?;
+    let scorers: Vec<Scorer<'_>> = queries.each().map(|query| column.scorer(query)).collect();
     Ok(scanned(scan_batch(&column.scan(options), &scorers, options.k, scratch, hits)?))
 }
 
 /// All matching rows within `range`, exactly, best first, `options.k` at most. As [`search`] otherwise.
 ///
 /// # Errors
-/// [`types::Code::CANCELED`].
+/// As [`search`].
 pub fn range_search(
     column: Column<'_>,
-    query: &[f32],
+    query: Vectors<'_>,
     range: Range,
     options: &SearchOptions<'_>,
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) -> Result<SearchStats> {
+    column.check(query)?;
     let scan = column.scan(options);
     let distances = scan_range(&scan, &column.scorer(query), range, options.k, scratch)?;
     opened::append(scratch.top.sorted(), scan.rows, hits);
@@ -95,17 +94,27 @@ pub fn range_search(
 }
 
 /// A resumable search of a column. It computes all distances at the first call and hands them out in order.
-pub fn cursor(space: Space, query: &[f32]) -> Box<dyn Cursor> {
-    Box::new(ColumnCursor { space, query: query.to_vec(), scan: ResumedScan::default() })
+pub fn cursor(space: Space, query: Vectors<'_>) -> Box<dyn Cursor> {
+    Box::new(ColumnCursor { space, query: query.to_owned(), scan: ResumedScan::default() })
 }
 
 impl<'a> Column<'a> {
-    fn scorer(&self, query: &'a [f32]) -> Scorer<'a> {
-        Scorer::new(self.space, query, self.rows, self.inverse_norms)
+    /// Refuses queries of another kind, and vectors that the metric doesn't measure: mistakes of the caller's code.
+    fn check(&self, queries: Vectors<'_>) -> Result<()> {
+        let (element, dim) = (self.rows.vectors.element(), self.rows.dim());
+        if queries.element() == element && queries.dim() == dim && self.space.measures(element) {
+            return Ok(());
+        }
+        let (metric, other, other_dim) = (self.space.metric(), queries.element(), queries.dim());
+        Err(Error::internal(format!("{metric} of a query of {other_dim} {other:?} and a column of {dim} {element:?}")))
+    }
+
+    fn scorer(&self, query: Vectors<'a>) -> Scorer<'a> {
+        Scorer::new(self.space, query, self.rows.vectors, self.inverse_norms)
     }
 
     fn scan(&self, options: &SearchOptions<'a>) -> Scan<'a> {
-        let rows = Rows { map: self.rows.row_map(), segment_rows: self.rows.segment_rows(), filter: options.filter };
+        let rows = Rows { map: self.rows.row_map, segment_rows: self.rows.segment_rows, filter: options.filter };
         let slots = self.inverse_norms.map_or(self.rows.len(), |norms| norms.len().min(self.rows.len()));
         Scan { rows, slots, cancelled: options.cancelled }
     }
@@ -129,7 +138,7 @@ fn scan_batch(scan: &Scan<'_>, scorers: &[Scorer<'_>], k: usize, scratch: &mut S
         let out = &mut out[..slots.len()];
         for (scorer, top) in scorers.iter().zip(tops.iter_mut()) {
             score_step(scorer, slots, out);
-            top.offer_all(slots, out);
+            offer(top, slots, out, scorer.is_partial());
         }
         distances += (slots.len() * scorers.len()) as u64;
     })?;
@@ -162,9 +171,10 @@ impl ResumedScan {
     pub(crate) fn advance(&mut self, scan: &Scan<'_>, scorer: &Scorer<'_>, k: usize, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         let mut distances = 0;
         if self.pending.is_none() {
-            let mut found = Vec::new();
+            let (mut found, partial) = (Vec::new(), scorer.is_partial());
             distances = scan.run(scorer, |slots, distances| {
-                found.extend(slots.iter().zip(distances).map(|(&slot, &distance)| Reverse(Neighbor::new(distance, slot))));
+                let there = slots.iter().zip(distances).filter(|(_, distance)| !(partial && distance.is_nan()));
+                found.extend(there.map(|(&slot, &distance)| Reverse(Neighbor::new(distance, slot))));
             })?;
             self.pending = Some(BinaryHeap::from(found));
         }
@@ -182,27 +192,31 @@ impl ResumedScan {
 
 struct ColumnCursor {
     space: Space,
-    query: Vec<f32>,
+    query: OwnedVectors,
     scan: ResumedScan,
 }
 
 impl Cursor for ColumnCursor {
     fn advance(&mut self, options: &SearchOptions<'_>, _: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         let column = Column { space: self.space, rows: options.rows, inverse_norms: None };
-        self.scan.advance(&column.scan(options), &column.scorer(&self.query), options.k, hits)
+        column.check(self.query.borrowed())?;
+        self.scan.advance(&column.scan(options), &column.scorer(self.query.borrowed()), options.k, hits)
     }
 
     fn memory_bytes(&self) -> usize {
-        self.query.capacity() * size_of::<f32>() + self.scan.memory_bytes()
+        self.query.memory_bytes() + self.scan.memory_bytes()
     }
 }
 
 /// The type's name in containers.
 pub(crate) const NAME: &str = "FLAT";
+/// That over bits.
+pub(crate) const BITS_NAME: &str = "BIN_FLAT";
 
-pub(crate) fn build(space: Space, rows: &dyn VectorRows, params: String) -> Draft {
-    let norms = opened::inverse_norms(space, rows);
-    opened::draft(NAME, space, rows, norms, params)
+pub(crate) fn build(space: Space, rows: VectorRows<'_>, params: String) -> Draft {
+    let norms = opened::inverse_norms(space, rows.vectors);
+    let name = if rows.vectors.element() == Element::Bits { BITS_NAME } else { NAME };
+    opened::draft(name, space, rows, norms, params)
 }
 
 pub(crate) fn open(container: &Container, blob: &dyn Blob) -> Result<Arc<dyn VectorIndex>> {
@@ -220,7 +234,7 @@ impl VectorIndex for Flat {
         &self.opened.description
     }
 
-    fn search(&self, query: &[f32], options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+    fn search(&self, query: Vectors<'_>, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         self.opened.check(query, options)?;
         let scorer = self.opened.scorer(query, options.rows);
         Ok(scanned(self.opened.scan_top(&scorer, options, &mut scratch.top, hits)?))
@@ -228,23 +242,22 @@ impl VectorIndex for Flat {
 
     fn search_batch(
         &self,
-        queries: &[f32],
+        queries: Vectors<'_>,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
         hits: &mut [Vec<Hit>],
     ) -> Result<SearchStats> {
-        let dim = self.opened.description.dim;
-        assert_eq!(queries.len(), dim * hits.len(), "one query per list of hits");
-        for query in queries.chunks_exact(dim) {
+        assert_eq!(queries.len(), hits.len(), "one query per list of hits");
+        for query in queries.each() {
             self.opened.check(query, options)?;
         }
-        let scorers: Vec<Scorer<'_>> = queries.chunks_exact(dim).map(|query| self.opened.scorer(query, options.rows)).collect();
+        let scorers: Vec<Scorer<'_>> = queries.each().map(|query| self.opened.scorer(query, options.rows)).collect();
         Ok(scanned(scan_batch(&self.opened.scan(options), &scorers, options.k, scratch, hits)?))
     }
 
     fn range_search(
         &self,
-        query: &[f32],
+        query: Vectors<'_>,
         range: Range,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
@@ -257,25 +270,27 @@ impl VectorIndex for Flat {
         Ok(scanned(distances))
     }
 
-    fn cursor(self: Arc<Self>, query: &[f32], _: &SearchParams) -> Result<Box<dyn Cursor>> {
-        Ok(Box::new(FlatCursor { index: self, query: query.to_vec(), scan: ResumedScan::default() }))
+    fn cursor(self: Arc<Self>, query: Vectors<'_>, _: &SearchParams) -> Result<Box<dyn Cursor>> {
+        self.opened.check_query(query)?;
+        Ok(Box::new(FlatCursor { index: self, query: query.to_owned(), scan: ResumedScan::default() }))
     }
 }
 
 struct FlatCursor {
     index: Arc<Flat>,
-    query: Vec<f32>,
+    query: OwnedVectors,
     scan: ResumedScan,
 }
 
 impl Cursor for FlatCursor {
     fn advance(&mut self, options: &SearchOptions<'_>, _: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         let opened = &self.index.opened;
-        opened.check(&self.query, options)?;
-        self.scan.advance(&opened.scan(options), &opened.scorer(&self.query, options.rows), options.k, hits)
+        let query = self.query.borrowed();
+        opened.check(query, options)?;
+        self.scan.advance(&opened.scan(options), &opened.scorer(query, options.rows), options.k, hits)
     }
 
     fn memory_bytes(&self) -> usize {
-        self.query.capacity() * size_of::<f32>() + self.scan.memory_bytes()
+        self.query.memory_bytes() + self.scan.memory_bytes()
     }
 }

@@ -15,6 +15,7 @@
 //! from, [`params`] for what clients may ask, [`flat`] for columns without an index.
 
 pub mod any;
+mod auto;
 pub mod build;
 pub mod file;
 pub mod flat;
@@ -30,6 +31,7 @@ mod scorer;
 pub mod scratch;
 pub mod search;
 pub mod space;
+mod sparse;
 pub mod vectors;
 
 pub use build::{BuildContext, Progress};
@@ -37,4 +39,5 @@ pub use fuzz::fuzz_open;
 pub use scratch::Scratch;
 pub use search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex};
 pub use space::{Range, Space};
-pub use vectors::{SliceRows, VectorRows};
+pub use sparse::SparseVectors;
+pub use vectors::{Dense, Element, VectorRows, Vectors};

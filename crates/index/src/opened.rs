@@ -6,12 +6,12 @@ use types::blob::Blob;
 use types::buffer::Buffer;
 use types::{Error, Result};
 
-use crate::file::{Container, Draft, Element, Header, SectionData};
+use crate::file::{Container, Draft, Header, SectionData};
 use crate::scan::{Rows, Scan};
 use crate::scorer::Scorer;
 use crate::search::{Description, Hit, SearchOptions};
 use crate::space::Space;
-use crate::vectors::VectorRows;
+use crate::vectors::{VectorRows, Vectors};
 
 /// Segment row of each vector; absent where both are the same.
 const ROWS_SECTION: &str = "rows";
@@ -41,6 +41,7 @@ impl Opened {
         let description = Description {
             index_type: header.index_type.clone(),
             metric: header.metric,
+            element: header.element,
             dim: header.dim,
             vectors: header.vectors,
             segment_rows: header.segment_rows,
@@ -51,19 +52,12 @@ impl Opened {
     }
 
     /// Refuses what does not belong to this index: all of these are mistakes of the caller's code, not of a client.
-    pub(crate) fn check(&self, query: &[f32], options: &SearchOptions<'_>) -> Result<()> {
-        let Description { dim, vectors, segment_rows, .. } = self.description;
-        if query.len() != dim || options.rows.dim() != dim {
-            let (query, column) = (query.len(), options.rows.dim());
-            return Err(Error::internal(format!("index of dimension {dim}, query of {query}, column of {column}")));
-        }
+    pub(crate) fn check(&self, query: Vectors<'_>, options: &SearchOptions<'_>) -> Result<()> {
+        let Description { vectors, segment_rows, .. } = self.description;
+        self.check_query(query)?;
+        self.check_kind("column", options.rows.vectors)?;
         if options.rows.len() != vectors {
             return Err(Error::internal(format!("index of {vectors} vectors over a column of {}", options.rows.len())));
-        }
-        if let Some(contiguous) = options.rows.contiguous()
-            && contiguous.len() != vectors * dim
-        {
-            return Err(Error::internal(format!("column of {} floats for {vectors} vectors of {dim}", contiguous.len())));
         }
         match options.filter {
             Some(filter) if filter.len() != segment_rows => {
@@ -73,8 +67,28 @@ impl Opened {
         }
     }
 
-    pub(crate) fn scorer<'a>(&'a self, query: &'a [f32], rows: &'a dyn VectorRows) -> Scorer<'a> {
-        Scorer::new(self.space, query, rows, self.norms.as_deref())
+    /// Refuses what is no single query of this index.
+    pub(crate) fn check_query(&self, query: Vectors<'_>) -> Result<()> {
+        if query.len() != 1 {
+            return Err(Error::internal(format!("{} queries instead of one", query.len())));
+        }
+        self.check_kind("query", query)
+    }
+
+    fn check_kind(&self, what: &str, vectors: Vectors<'_>) -> Result<()> {
+        let Description { element, dim, .. } = self.description;
+        if vectors.element() == element && vectors.dim() == dim {
+            return Ok(());
+        }
+        Err(Error::internal(format!("index of {dim} {element:?}, {what} of {} {:?}", vectors.dim(), vectors.element())))
+    }
+
+    pub(crate) fn scorer<'a>(&'a self, query: Vectors<'a>, rows: VectorRows<'a>) -> Scorer<'a> {
+        Scorer::new(self.space, query, rows.vectors, self.norms.as_deref())
+    }
+
+    pub(crate) fn norms(&self) -> Option<&[f32]> {
+        self.norms.as_deref()
     }
 
     pub(crate) fn rows<'a>(&'a self, options: &SearchOptions<'a>) -> Rows<'a> {
@@ -109,18 +123,18 @@ pub(crate) fn append(neighbors: &[Neighbor], rows: Rows<'_>, hits: &mut Vec<Hit>
 }
 
 /// Starts a container for a column: header, row map, and the norms that [`inverse_norms`] gave.
-pub(crate) fn draft(index_type: &str, space: Space, rows: &dyn VectorRows, norms: Option<Vec<f32>>, params: String) -> Draft {
+pub(crate) fn draft(index_type: &str, space: Space, rows: VectorRows<'_>, norms: Option<Vec<f32>>, params: String) -> Draft {
     let header = Header {
         index_type: index_type.to_owned(),
         metric: space.metric(),
-        element: Element::F32,
+        element: rows.vectors.element(),
         dim: rows.dim(),
         vectors: rows.len(),
-        segment_rows: rows.segment_rows(),
+        segment_rows: rows.segment_rows,
         params,
     };
     let mut draft = Draft::new(header);
-    if let Some(map) = rows.row_map() {
+    if let Some(map) = rows.row_map {
         draft.push(ROWS_SECTION, SectionData::U32(map.to_vec()));
     }
     if let Some(norms) = norms {
@@ -130,6 +144,6 @@ pub(crate) fn draft(index_type: &str, space: Space, rows: &dyn VectorRows, norms
 }
 
 /// The inverse norms that a metric needs; `None` for the others.
-pub(crate) fn inverse_norms(space: Space, rows: &dyn VectorRows) -> Option<Vec<f32>> {
-    space.needs_norms().then(|| (0..rows.len() as u32).map(|slot| space.inverse_norm(rows.vector(slot))).collect())
+pub(crate) fn inverse_norms(space: Space, vectors: Vectors<'_>) -> Option<Vec<f32>> {
+    space.needs_norms().then(|| (0..vectors.len() as u32).map(|slot| space.inverse_norm(vectors, slot)).collect())
 }

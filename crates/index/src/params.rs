@@ -10,12 +10,10 @@ use types::index_params::{IndexDefinition, Metric};
 use types::schema::DataType;
 use types::{Error, Result};
 
+use crate::auto;
+
 /// The largest value of parameters that Milvus holds in an `int`.
 const INT_MAX: i64 = 2_147_483_647;
-/// Links per node of a graph that AUTOINDEX builds.
-const AUTO_M: usize = 18;
-/// Candidates per insertion into a graph that AUTOINDEX builds.
-const AUTO_EF_CONSTRUCTION: usize = 240;
 /// Candidates that a search of an AUTOINDEX keeps at least: its recall is ours to choose, and 100 candidates found 0.98 of
 /// the ten nearest among 300,000 vectors of 128 dimensions in 200 clusters, a hard set.
 const AUTO_EF_MIN: usize = 96;
@@ -39,6 +37,24 @@ const M: Int = Int { key: "M", min: 2, max: 2_048, default: 30 };
 const EF_CONSTRUCTION: Int = Int { key: "efConstruction", min: 1, max: INT_MAX, default: 360 };
 const EF: Int = Int { key: "ef", min: 1, max: INT_MAX, default: 0 };
 
+/// A number with its bounds, the upper one part of the range or not.
+struct Float {
+    key: &'static str,
+    min: f64,
+    max: f64,
+    includes_max: bool,
+}
+
+const DROP_RATIO_BUILD: Float = Float { key: "drop_ratio_build", min: 0.0, max: 1.0, includes_max: false };
+const DROP_RATIO_SEARCH: Float = Float { key: "drop_ratio_search", min: 0.0, max: 1.0, includes_max: false };
+const DIM_MAX_SCORE_RATIO: Float = Float { key: "dim_max_score_ratio", min: 0.5, max: 1.3, includes_max: true };
+const REFINE_K: Float = Float { key: "refine_k", min: 1.0, max: f32::MAX as f64, includes_max: true };
+
+/// Ways of walking sparse lists that Milvus has. All give the same answers; ours is one of its own (`sparse`).
+const SPARSE_ALGORITHMS: [&str; 6] = ["TAAT_NAIVE", "DAAT_WAND", "DAAT_MAXSCORE", "BLOCK_MAX_MAXSCORE", "BLOCK_MAX_WAND", "SINDI"];
+/// What a coarser code may be refined with.
+const REFINE_TYPES: [&str; 6] = ["sq6", "sq8", "fp16", "bf16", "fp32", "flat"];
+
 /// A vector index type that can be created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IndexKind {
@@ -46,21 +62,46 @@ pub enum IndexKind {
     Flat,
     /// Inverted lists around centroids.
     IvfFlat,
+    /// Inverted lists with codes of eight bits.
+    IvfSq8,
     /// A layered proximity graph.
     Hnsw,
-    /// Whatever we think is best: today a graph.
+    /// As `Flat`, over bits.
+    BinFlat,
+    /// As `IvfFlat`, over bits.
+    BinIvfFlat,
+    /// Lists of rows for each index of sparse vectors.
+    SparseInverted,
+    /// The same, walked otherwise in Milvus.
+    SparseWand,
+    /// Whatever we think is best: see `auto.rs`.
     Auto,
 }
 
 impl IndexKind {
-    const ALL: [Self; 4] = [Self::Flat, Self::IvfFlat, Self::Hnsw, Self::Auto];
+    const ALL: [Self; 9] = [
+        Self::Flat,
+        Self::IvfFlat,
+        Self::IvfSq8,
+        Self::Hnsw,
+        Self::BinFlat,
+        Self::BinIvfFlat,
+        Self::SparseInverted,
+        Self::SparseWand,
+        Self::Auto,
+    ];
 
     /// Milvus's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flat => "FLAT",
             Self::IvfFlat => "IVF_FLAT",
+            Self::IvfSq8 => "IVF_SQ8",
             Self::Hnsw => "HNSW",
+            Self::BinFlat => "BIN_FLAT",
+            Self::BinIvfFlat => "BIN_IVF_FLAT",
+            Self::SparseInverted => "SPARSE_INVERTED_INDEX",
+            Self::SparseWand => "SPARSE_WAND",
             Self::Auto => "AUTOINDEX",
         }
     }
@@ -72,6 +113,51 @@ impl IndexKind {
     pub fn from_name(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
         found.ok_or_else(|| Error::expected("", "valid index", format!("invalid index type: {name}")))
+    }
+
+    /// Whether it can be built over a type of vector.
+    fn takes(self, data_type: DataType) -> bool {
+        use DataType::{BFloat16Vector, BinaryVector, Float16Vector, FloatVector, Int8Vector, SparseFloatVector};
+        match self {
+            Self::Flat | Self::IvfFlat | Self::IvfSq8 => matches!(data_type, FloatVector | Float16Vector | BFloat16Vector),
+            Self::Hnsw => matches!(data_type, FloatVector | Float16Vector | BFloat16Vector | Int8Vector),
+            Self::BinFlat | Self::BinIvfFlat => data_type == BinaryVector,
+            Self::SparseInverted | Self::SparseWand => data_type == SparseFloatVector,
+            Self::Auto => data_type.is_vector(),
+        }
+    }
+}
+
+/// Whether the metric is one of a type of vector, and Milvus's text if not.
+fn check_metric(kind: IndexKind, data_type: DataType, name: &str) -> Result<Metric> {
+    let metric = Metric::from_name(name);
+    let wrong = |text: String| Err(Error::invalid(text));
+    let bits = |metric| matches!(metric, Metric::Hamming | Metric::Jaccard | Metric::Substructure | Metric::Superstructure);
+    match (data_type, metric) {
+        (DataType::SparseFloatVector, Some(Metric::Ip)) => Ok(Metric::Ip),
+        (DataType::SparseFloatVector, _) if name.eq_ignore_ascii_case("BM25") => {
+            wrong("only BM25 Function output field support BM25 metric type".to_owned())
+        }
+        (DataType::SparseFloatVector, _) => wrong("only IP&BM25 is the supported metric type for sparse index".to_owned()),
+        (DataType::BinaryVector, Some(metric)) if bits(metric) => match (kind, metric) {
+            (IndexKind::BinIvfFlat, Metric::Substructure | Metric::Superstructure) => {
+                wrong(format!("metric type {name} not found or not supported, supported: [HAMMING JACCARD]"))
+            }
+            _ => Ok(metric),
+        },
+        (DataType::BinaryVector, _) => wrong(format!("binary vector index does not support metric type: {name}")),
+        (_, Some(metric)) if !bits(metric) => Ok(metric),
+        (DataType::Int8Vector, _) => wrong(format!("int vector index does not support metric type: {name}")),
+        (_, _) => wrong(format!("float vector index does not support metric type: {name}")),
+    }
+}
+
+/// The metric of an AUTOINDEX whose request names none.
+fn default_metric(data_type: DataType) -> Metric {
+    match data_type {
+        DataType::BinaryVector => Metric::Hamming,
+        DataType::SparseFloatVector => Metric::Ip,
+        _ => Metric::Cosine,
     }
 }
 
@@ -96,6 +182,13 @@ pub enum Structure {
         /// Lists asked for; fewer are made where there are few rows.
         nlist: usize,
     },
+    /// Inverted lists with codes of eight bits.
+    IvfSq8 {
+        /// As `IvfFlat`.
+        nlist: usize,
+    },
+    /// Lists of rows for each index of sparse vectors.
+    Sparse,
     /// A layered graph.
     Hnsw {
         /// Links per node in the upper layers; twice as many in the lowest.
@@ -111,7 +204,7 @@ pub enum Structure {
 /// Milvus's text for the first parameter that is wrong.
 pub fn check_build(index_type: &str, data_type: DataType, dim: usize, params: &BTreeMap<String, String>) -> Result<BuildParams> {
     let kind = IndexKind::from_name(index_type)?;
-    if data_type != DataType::FloatVector {
+    if !kind.takes(data_type) {
         return Err(Error::invalid(format!("data type {data_type} can't build with this index {index_type}")));
     }
     if let Some(given) = params.get("dim") {
@@ -121,19 +214,25 @@ pub fn check_build(index_type: &str, data_type: DataType, dim: usize, params: &B
         }
     }
     let metric = match params.get("metric_type").map(String::as_str) {
-        None | Some("") if kind == IndexKind::Auto => Metric::Cosine,
+        None | Some("") if kind == IndexKind::Auto => default_metric(data_type),
         None | Some("") => return Err(Error::invalid("metric type not set for vector index")),
-        Some(name) => {
-            Metric::from_name(name).ok_or_else(|| Error::invalid(format!("float vector index does not support metric type: {name}")))?
-        }
+        Some(name) => check_metric(kind, data_type, name)?,
     };
     let structure = match kind {
-        IndexKind::Flat => Structure::Flat,
-        IndexKind::IvfFlat => Structure::IvfFlat { nlist: build_int(params, &NLIST)? },
+        IndexKind::Flat | IndexKind::BinFlat => Structure::Flat,
+        IndexKind::IvfFlat | IndexKind::BinIvfFlat => Structure::IvfFlat { nlist: build_int(params, &NLIST)? },
+        IndexKind::IvfSq8 => {
+            check_codes(params)?;
+            Structure::IvfSq8 { nlist: build_int(params, &NLIST)? }
+        }
         IndexKind::Hnsw => Structure::Hnsw { m: build_int(params, &M)?, ef_construction: build_int(params, &EF_CONSTRUCTION)? },
+        IndexKind::SparseInverted | IndexKind::SparseWand => {
+            check_sparse(params)?;
+            Structure::Sparse
+        }
         IndexKind::Auto => {
             check_auto(params)?;
-            Structure::Hnsw { m: AUTO_M, ef_construction: AUTO_EF_CONSTRUCTION }
+            auto::structure(data_type, metric)
         }
     };
     Ok(BuildParams { kind, metric, structure })
@@ -144,12 +243,12 @@ impl BuildParams {
     ///
     /// # Errors
     /// A definition that a newer version wrote.
-    pub fn from_definition(definition: &IndexDefinition, dim: usize) -> Result<Self> {
+    pub fn from_definition(definition: &IndexDefinition, data_type: DataType, dim: usize) -> Result<Self> {
         let mut params = definition.params.clone();
         if let Some(metric) = definition.metric {
             params.insert("metric_type".to_owned(), metric.name().to_owned());
         }
-        check_build(&definition.index_type, DataType::FloatVector, dim, &params)
+        check_build(&definition.index_type, data_type, dim, &params)
     }
 }
 
@@ -161,6 +260,60 @@ fn check_auto(params: &BTreeMap<String, String>) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("only metric type can be passed when use AutoIndex"))
+}
+
+fn check_codes(params: &BTreeMap<String, String>) -> Result<()> {
+    if params.get("sq_type").is_some_and(|name| !name.eq_ignore_ascii_case("SQ8")) {
+        return Err(Error::invalid("invalid scalar quantizer type"));
+    }
+    if let Some(text) = params.get("refine").filter(|text| !["true", "false"].contains(&text.to_lowercase().as_str())) {
+        return Err(Error::invalid(format!("Type conflict in json: param 'refine' ({text}) should be a boolean")));
+    }
+    match params.get("refine_type") {
+        Some(name) if !REFINE_TYPES.contains(&name.to_lowercase().as_str()) => {
+            let types = REFINE_TYPES.join(", ");
+            Err(Error::invalid(format!("invalid refine type : {name}, optional types are [{types}]")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_sparse(params: &BTreeMap<String, String>) -> Result<()> {
+    if let Some(name) = params.get("inverted_index_algo").filter(|name| !SPARSE_ALGORITHMS.contains(&name.as_str())) {
+        let supported = SPARSE_ALGORITHMS.join(" ");
+        return Err(Error::invalid(format!("sparse inverted index algo {name} not found or not supported, supported: [{supported}]")));
+    }
+    match params.get(DROP_RATIO_BUILD.key) {
+        None => Ok(()),
+        Some(text) => match text.parse() {
+            Ok(value) => float_in_range(&DROP_RATIO_BUILD, value, text).map(drop),
+            Err(_) => Err(Error::invalid(format!("invalid float value, key: '{}', value: '{text}'", DROP_RATIO_BUILD.key))),
+        },
+    }
+}
+
+fn float_in_range(float: &Float, value: f64, text: &str) -> Result<f64> {
+    let Float { key, min, max, includes_max } = *float;
+    if value >= min && (value < max || includes_max && value == max) {
+        return Ok(value);
+    }
+    let end = if includes_max { ']' } else { ')' };
+    Err(Error::invalid(format!("Out of range in json: param '{key}' ({text}) should be in range [{min:.6}, {max:.6}{end}")))
+}
+
+fn search_float(params: &Map<String, Value>, float: &Float) -> Result<Option<f64>> {
+    let Some(value) = params.get(float.key) else {
+        return Ok(None);
+    };
+    let (number, text) = match value {
+        Value::Number(number) => (number.as_f64(), number.to_string()),
+        Value::String(text) => (text.parse().ok(), text.clone()),
+        _ => (None, String::new()),
+    };
+    match number {
+        Some(number) => float_in_range(float, number, &text).map(Some),
+        None => Err(Error::invalid(format!("Type conflict in json: param '{}' ({value}) should be a number", float.key))),
+    }
 }
 
 fn build_int(params: &BTreeMap<String, String>, int: &Int) -> Result<usize> {
@@ -184,7 +337,7 @@ fn in_range(int: &Int, value: i64) -> Result<usize> {
 }
 
 /// Search parameters, checked. One value serves every index type: each reads its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SearchParams {
     /// HNSW: candidates kept while walking; at least k.
     pub ef: usize,
@@ -192,6 +345,14 @@ pub struct SearchParams {
     pub nprobe: usize,
     /// IVF, range search: so many lists in a row without a hit end it.
     pub max_empty_result_buckets: usize,
+    /// Sparse: so large a part of the query's values, the smallest, only counts where the others have found a row. 0 … 1.
+    pub drop_ratio: f32,
+}
+
+impl Default for SearchParams {
+    fn default() -> Self {
+        Self::defaults(IndexKind::Flat, Purpose::Nearest { k: 0 })
+    }
 }
 
 /// What a client wants from a search, as far as parameters depend on it.
@@ -214,8 +375,17 @@ pub fn check_search(index_type: &str, params: &Map<String, Value>, purpose: Purp
     let kind = IndexKind::from_name(index_type)?;
     let mut checked = SearchParams::defaults(kind, purpose);
     match kind {
-        IndexKind::Flat | IndexKind::Auto => {}
-        IndexKind::IvfFlat => {
+        IndexKind::Flat | IndexKind::BinFlat | IndexKind::Auto => {}
+        IndexKind::SparseInverted | IndexKind::SparseWand => {
+            checked.drop_ratio = search_float(params, &DROP_RATIO_SEARCH)?.unwrap_or_default() as f32;
+            // Milvus skips by an estimate where it is below 1; nothing that counts is skipped here.
+            search_float(params, &DIM_MAX_SCORE_RATIO)?;
+        }
+        IndexKind::IvfFlat | IndexKind::IvfSq8 | IndexKind::BinIvfFlat => {
+            if kind == IndexKind::IvfSq8 {
+                // All rows that codes don't rule out are refined.
+                search_float(params, &REFINE_K)?;
+            }
             checked.nprobe = search_int(params, &NPROBE)?.unwrap_or(checked.nprobe);
             let buckets = search_int(params, &MAX_EMPTY_RESULT_BUCKETS)?;
             checked.max_empty_result_buckets = buckets.unwrap_or(checked.max_empty_result_buckets);
@@ -242,7 +412,8 @@ impl SearchParams {
             (_, Purpose::Nearest { k }) => k.max(EF_MIN),
             (_, Purpose::Range) => RANGE_EF,
         };
-        Self { ef, nprobe: NPROBE.default as usize, max_empty_result_buckets: MAX_EMPTY_RESULT_BUCKETS.default as usize }
+        let max_empty_result_buckets = MAX_EMPTY_RESULT_BUCKETS.default as usize;
+        Self { ef, nprobe: NPROBE.default as usize, max_empty_result_buckets, drop_ratio: 0.0 }
     }
 }
 

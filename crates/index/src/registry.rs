@@ -7,12 +7,20 @@ use types::{Code, Error, Result};
 
 use crate::file::Container;
 use crate::search::VectorIndex;
-use crate::{flat, hnsw, ivf};
+use crate::{flat, hnsw, ivf, sparse};
 
 type Opener = fn(&Container, &dyn Blob) -> Result<Arc<dyn VectorIndex>>;
 
 /// Every type that can be read, by the name in its header. A new type is one line here.
-const OPENERS: [(&str, Opener); 3] = [(flat::NAME, flat::open), (ivf::NAME, ivf::open), (hnsw::NAME, hnsw::open)];
+const OPENERS: [(&str, Opener); 7] = [
+    (flat::NAME, flat::open),
+    (flat::BITS_NAME, flat::open),
+    (ivf::NAME, ivf::open),
+    (ivf::CODED_NAME, ivf::open),
+    (ivf::BITS_NAME, ivf::open),
+    (hnsw::NAME, hnsw::open),
+    (sparse::NAME, sparse::open),
+];
 
 /// Opens an index file. Header and table are checked, sections are mapped; what lies inside them is checked by
 /// [`crate::file::scrub`], and a damaged one gives wrong hits but never a panic.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use kernel::{TopK, bits};
+use kernel::{Neighbor, TopK, bits};
 use types::Result;
 use types::bitset::Bitset;
 
@@ -116,7 +116,18 @@ impl Scan<'_> {
 
     /// Offers every matching slot to `top`.
     pub(crate) fn collect(&self, scorer: &Scorer<'_>, top: &mut TopK) -> Result<u64> {
-        self.run(scorer, |slots, distances| top.offer_all(slots, distances))
+        let partial = scorer.is_partial();
+        self.run(scorer, |slots, distances| offer(top, slots, distances, partial))
+    }
+}
+
+/// Offers slots with their distances; of a `partial` scorer those that have one.
+pub(crate) fn offer(top: &mut TopK, slots: &[u32], distances: &[f32], partial: bool) {
+    if !partial {
+        return top.offer_all(slots, distances);
+    }
+    for (&slot, &distance) in slots.iter().zip(distances).filter(|(_, distance)| !distance.is_nan()) {
+        top.offer(Neighbor::new(distance, slot));
     }
 }
 

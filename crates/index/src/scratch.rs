@@ -14,6 +14,7 @@ pub struct Scratch {
     pub(crate) top: TopK,
     pub(crate) tops: Vec<TopK>,
     pub(crate) found: Vec<Neighbor>,
+    pub(crate) sparse: crate::sparse::Memory,
 }
 
 /// What a walk through a graph needs beside its candidate list.
@@ -60,6 +61,7 @@ impl Scratch {
             + self.walk.entries.capacity() * size_of::<u32>()
             + self.walk.narrow.capacity_bytes()
             + self.found.capacity() * size_of::<Neighbor>()
+            + self.sparse.capacity_bytes()
     }
 }
 

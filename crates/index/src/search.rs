@@ -1,7 +1,8 @@
 //! What every vector index answers, and what it is asked with.
 //!
 //! Promise of every search here: results are never short. Fewer than `k` hits mean that fewer rows match, whatever the
-//! index type, its parameters and the filter. Hits are ordered by (distance, row); each row comes at most once.
+//! index type, its parameters and the filter. A row matches where the filter admits it, it has a vector, and the metric
+//! gives it a distance from the query (`space.rs`). Hits are ordered by (distance, row); each row comes at most once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use types::{Code, Error, Result};
 use crate::params::SearchParams;
 use crate::scratch::Scratch;
 use crate::space::Range;
-use crate::vectors::VectorRows;
+use crate::vectors::{Element, VectorRows, Vectors};
 
 /// One result.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -35,7 +36,7 @@ pub struct SearchOptions<'a> {
     /// Rows that may be returned, one bit per row of the segment; `None` means all.
     pub filter: Option<&'a Bitset>,
     /// The vectors that the index was built over.
-    pub rows: &'a dyn VectorRows,
+    pub rows: VectorRows<'a>,
     /// Set by whoever no longer wants the answer; the search then ends with [`Code::CANCELED`] within a few thousand
     /// distances.
     pub cancelled: Option<&'a AtomicBool>,
@@ -95,11 +96,13 @@ impl SearchStats {
 /// Facts about an opened index.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Description {
-    /// The type whose code reads the file: `FLAT`, `IVF_FLAT`, `HNSW`.
+    /// The type whose code reads the file: `FLAT`, `IVF_FLAT`, `HNSW` and so on. An AUTOINDEX is of the type that was chosen.
     pub index_type: String,
     /// The metric it was built for, the only one it answers.
     pub metric: Metric,
-    /// Floats per vector.
+    /// What the vectors are made of.
+    pub element: Element,
+    /// Elements per vector; 0 of sparse ones.
     pub dim: usize,
     /// Vectors indexed.
     pub vectors: usize,
@@ -111,36 +114,42 @@ pub struct Description {
     pub bytes: u64,
 }
 
+impl Description {
+    /// Whether its answers are those of comparing with every row.
+    pub fn is_exact(&self) -> bool {
+        [crate::flat::NAME, crate::flat::BITS_NAME, crate::sparse::NAME].contains(&self.index_type.as_str())
+    }
+}
+
 /// An opened vector index. Shared by all searches; all state of one search is in its [`Scratch`].
 pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// What this is.
     fn description(&self) -> &Description;
 
-    /// Appends the `k` nearest matching rows to `hits`, best first.
+    /// Appends the `k` nearest matching rows to `hits`, best first. `query` is one vector.
     ///
     /// # Errors
     /// A query, filter or column that does not fit the index; [`Code::CANCELED`].
-    fn search(&self, query: &[f32], options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats>;
+    fn search(&self, query: Vectors<'_>, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats>;
 
-    /// Searches for several queries, one after the other in `queries`; `hits[i]` takes the results of query `i`. An index
+    /// Searches for several queries; `hits[i]` takes the results of query `i`. An index
     /// that scans reads each vector once for all of them.
     ///
     /// # Errors
     /// As [`search`](Self::search).
     ///
     /// # Panics
-    /// If `queries` is not `hits.len()` vectors of the index's dimension.
+    /// If `queries` are not `hits.len()` vectors.
     fn search_batch(
         &self,
-        queries: &[f32],
+        queries: Vectors<'_>,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
         hits: &mut [Vec<Hit>],
     ) -> Result<SearchStats> {
-        let dim = self.description().dim;
-        assert_eq!(queries.len(), dim * hits.len(), "one query per list of hits");
+        assert_eq!(queries.len(), hits.len(), "one query per list of hits");
         let mut stats = SearchStats::default();
-        for (query, hits) in queries.chunks_exact(dim).zip(hits) {
+        for (query, hits) in queries.each().zip(hits) {
             stats.add(self.search(query, options, scratch, hits)?);
         }
         Ok(stats)
@@ -152,7 +161,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// As [`search`](Self::search).
     fn range_search(
         &self,
-        query: &[f32],
+        query: Vectors<'_>,
         range: Range,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
@@ -162,8 +171,8 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// A search that can be resumed: for iterators and grouping. It keeps the index open.
     ///
     /// # Errors
-    /// A query of another dimension.
-    fn cursor(self: Arc<Self>, query: &[f32], params: &SearchParams) -> Result<Box<dyn Cursor>>;
+    /// A query of another kind or dimension.
+    fn cursor(self: Arc<Self>, query: Vectors<'_>, params: &SearchParams) -> Result<Box<dyn Cursor>>;
 }
 
 /// A search that stands still between calls and owns all of its state.

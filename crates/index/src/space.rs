@@ -7,12 +7,20 @@
 //! | L2 | Σ(q−v)² | the distance |
 //! | IP | −q·v | q·v, the distance turned |
 //! | COSINE | −q·v / (‖q‖‖v‖) | the distance turned; 0 where either vector has no direction |
+//! | HAMMING | bits that differ | the distance |
+//! | JACCARD | 1 − shared bits / bits in either | the distance; 1 where nothing is shared |
+//! | SUBSTRUCTURE | 0 where the row's bits are all in the query, else none | 0: other rows don't match |
+//! | SUPERSTRUCTURE | 0 where the query's bits are all in the row, else none | 0: other rows don't match |
+//!
+//! IP of sparse vectors is defined where the two share an index; other rows don't match. No distance is NaN in computation.
 //!
 //! Turning a sign is exact, so `distance_of(score_of(d))` is `d` and bounds survive the trip bit for bit.
 
-use kernel::{Distance, Kernels, inverse_norm};
+use kernel::{Bf16, Distance, F16, Kernels, Number, inverse_norm};
 use types::index_params::Metric;
 use types::{Error, Result};
+
+use crate::vectors::{Dense, Element, Vectors, with_numbers};
 
 /// What a client sees for a distance.
 pub fn score_of(metric: Metric, distance: f32) -> f32 {
@@ -88,9 +96,24 @@ impl Space {
         self.kernels
     }
 
-    /// `1 / ‖v‖`, or 0 where `v` has no direction.
-    pub fn inverse_norm(&self, vector: &[f32]) -> f32 {
-        inverse_norm(self.kernels.dot().one(vector, vector))
+    /// Whether the metric measures vectors of such elements.
+    pub fn measures(&self, element: Element) -> bool {
+        match (self.metric, element) {
+            (Metric::Ip, Element::Sparse) => true,
+            (_, Element::Sparse) => false,
+            (Metric::L2 | Metric::Ip | Metric::Cosine, element) => element != Element::Bits,
+            (_, element) => element == Element::Bits,
+        }
+    }
+
+    /// `1 / ‖v‖` of one of the vectors, or 0 where it has no direction; 0 where the vectors aren't numbers.
+    pub fn inverse_norm(&self, vectors: Vectors<'_>, slot: u32) -> f32 {
+        with_numbers!(vectors, dense => inverse_norm(self.squared_norm(dense, slot)), _ => 0.0)
+    }
+
+    fn squared_norm<T: Number>(&self, dense: Dense<'_, T>, slot: u32) -> f32 {
+        let vector = dense.vector(slot);
+        self.kernels.measures::<T>().dot.one(vector, vector)
     }
 
     /// Whether distances need the norm of the stored vector.
@@ -98,11 +121,56 @@ impl Space {
         self.metric == Metric::Cosine
     }
 
-    /// The kernel under the metric.
-    pub(crate) fn raw(&self) -> &'static Distance {
+    fn of_numbers<T: Number>(self) -> Option<&'static Distance<T>> {
+        let measures = self.kernels.measures::<T>();
         match self.metric {
-            Metric::L2 => self.kernels.squared_l2(),
-            Metric::Ip | Metric::Cosine => self.kernels.dot(),
+            Metric::L2 => Some(&measures.squared_l2),
+            Metric::Ip | Metric::Cosine => Some(&measures.dot),
+            _ => None,
+        }
+    }
+}
+
+/// An element whose vectors some metric measures.
+pub(crate) trait Measured: Copy + 'static {
+    /// The kernel under a metric; `None` where the metric is for other vectors.
+    fn distance(space: Space) -> Option<&'static Distance<Self>>;
+}
+
+impl Measured for f32 {
+    fn distance(space: Space) -> Option<&'static Distance<Self>> {
+        space.of_numbers()
+    }
+}
+
+impl Measured for F16 {
+    fn distance(space: Space) -> Option<&'static Distance<Self>> {
+        space.of_numbers()
+    }
+}
+
+impl Measured for Bf16 {
+    fn distance(space: Space) -> Option<&'static Distance<Self>> {
+        space.of_numbers()
+    }
+}
+
+impl Measured for i8 {
+    fn distance(space: Space) -> Option<&'static Distance<Self>> {
+        space.of_numbers()
+    }
+}
+
+/// Bits, eight in a byte.
+impl Measured for u8 {
+    fn distance(space: Space) -> Option<&'static Distance<Self>> {
+        let measures = space.kernels.bit_vectors();
+        match space.metric {
+            Metric::Hamming => Some(&measures.hamming),
+            Metric::Jaccard => Some(&measures.jaccard),
+            Metric::Substructure => Some(&measures.within_query),
+            Metric::Superstructure => Some(&measures.around_query),
+            _ => None,
         }
     }
 }

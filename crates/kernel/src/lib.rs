@@ -1,5 +1,5 @@
-//! Arithmetic over plain slices: distances between `f32` vectors, bit sets as `u64` words, nearest-neighbour
-//! lists, and a prefetch hint.
+//! Arithmetic over plain slices: distances between vectors of `f32`, 16-bit floats, `i8` and bits, bit sets as `u64`
+//! words, nearest-neighbour lists, and a prefetch hint.
 //!
 //! It is not an index and knows no metric names, rows, segments or files; crate `index` gives those meaning.
 //!
@@ -18,6 +18,7 @@ mod arm;
 mod beam;
 pub mod bits;
 mod distance;
+mod element;
 mod neighbor;
 mod prefetch;
 mod scalar;
@@ -28,8 +29,9 @@ mod x86;
 
 pub use beam::{Beam, HeapBeam, SORTED_BEAM_MAX, SortedBeam};
 pub use bits::Bits;
-pub use distance::{Distance, inverse_norm};
+pub use distance::{BitMeasures, Codes, Distance, Measures, inverse_norm};
+pub use element::{Bf16, F16};
 pub use neighbor::Neighbor;
 pub use prefetch::prefetch;
-pub use table::{Kernels, Level};
+pub use table::{Kernels, Level, Number};
 pub use top::TopK;

@@ -52,6 +52,11 @@ impl TopK {
         }
     }
 
+    /// The distance beyond which nothing is kept, as far as is known by now; infinite where all is.
+    pub fn limit(&self) -> f32 {
+        self.threshold.map(Neighbor::distance).filter(|distance| !distance.is_nan()).unwrap_or(f32::INFINITY)
+    }
+
     /// How many of the k nearest are there so far.
     pub fn len(&self) -> usize {
         self.kept.len().min(self.k)

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use base::cpu::CpuPool;
 use expr::Plan;
 use index::params::SearchParams;
-use index::{Hit, Scratch, SearchOptions, SliceRows, Space, VectorIndex, flat};
+use index::{Hit, Scratch, SearchOptions, Space, VectorIndex, VectorRows, Vectors, flat};
 use types::bitset::Bitset;
 use types::column::Values;
 use types::id::{FieldId, PartitionId};
@@ -30,10 +30,8 @@ use crate::shard::Version;
 pub struct Search<'a> {
     /// The vector field.
     pub field: FieldId,
-    /// nq × dimension.
-    pub queries: &'a [f32],
-    /// Floats of one query.
-    pub dimension: usize,
+    /// Vectors of the field's type, one for each query.
+    pub queries: Vectors<'a>,
     /// Hits for each query, at most.
     pub limit: usize,
     /// The metric of the field's index.
@@ -73,7 +71,7 @@ pub fn search(version: &Version, request: &Search<'_>, pool: &CpuPool) -> Result
     version.check_whole(request.partitions, request.at)?;
     let parts = version.parts(request.ignore_growing);
     let allowed = pool.for_each(parts.len(), |i| allowed_rows(version, request, &parts[i])).into_iter().collect::<Result<Vec<_>>>()?;
-    let nq = request.queries.len() / request.dimension;
+    let nq = request.queries.len();
     let rows: usize = allowed.iter().map(Bitset::count_ones).sum();
     let snapshot = Snapshot { parts, allowed, key_field: version.state.schema.primary().id };
     // One more than is wanted shows whether rows beyond the last hit are as near.
@@ -154,7 +152,7 @@ fn search_parts(request: &Search<'_>, snapshot: &Snapshot<'_>, limit: usize, poo
 }
 
 fn search_part(request: &Search<'_>, part: &Part<'_>, allowed: &Bitset, limit: usize) -> Result<Vec<Vec<Hit>>> {
-    let nq = request.queries.len() / request.dimension;
+    let nq = request.queries.len();
     let mut hits: Vec<Vec<Hit>> = vec![Vec::new(); nq];
     let matching = allowed.count_ones();
     if matching == 0 || limit == 0 {
@@ -176,60 +174,56 @@ fn search_part(request: &Search<'_>, part: &Part<'_>, allowed: &Bitset, limit: u
 fn with_vectors<T>(
     request: &Search<'_>,
     part: &Part<'_>,
-    work: impl FnOnce(&SliceRows<'_>, Option<&dyn VectorIndex>) -> Result<T>,
+    work: impl FnOnce(VectorRows<'_>, Option<&dyn VectorIndex>) -> Result<T>,
 ) -> Result<T> {
     match part {
         Part::Sealed(sealed) => {
             let column = sealed.reader().vectors(request.field)?;
-            let (dimension, data) = floats(request, column.values())?;
+            let vectors = fitting(request, column.values())?;
             let rows = match column.row_map() {
-                Some(map) => SliceRows::with_row_map(dimension, data, map, column.rows()),
-                None => SliceRows::new(dimension, data),
+                Some(map) => VectorRows::with_row_map(vectors, map, column.rows()),
+                None => VectorRows::new(vectors),
             };
             let index = sealed.index_of(request.field).filter(|index| index.description().metric == request.metric);
-            work(&rows, index.map(|index| &**index))
+            work(rows, index.map(|index| &**index))
         }
         Part::Growing(chunk) => {
             let column = chunk.batch.column(request.field).expect("chunks have every field of the schema");
-            let (dimension, data) = floats(request, &column.values)?;
+            let vectors = fitting(request, &column.values)?;
             let map: Option<Vec<u32>> = column.validity.as_ref().map(|validity| validity.iter_ones().map(|row| row as u32).collect());
             let rows = match &map {
-                Some(map) => SliceRows::with_row_map(dimension, data, map, chunk.rows()),
-                None => SliceRows::new(dimension, data),
+                Some(map) => VectorRows::with_row_map(vectors, map, chunk.rows()),
+                None => VectorRows::new(vectors),
             };
-            work(&rows, None)
+            work(rows, None)
         }
     }
 }
 
-/// The floats of vectors of the request's dimension.
-fn floats<'a>(request: &Search<'_>, values: &'a Values) -> Result<(usize, &'a [f32])> {
-    let Values::FloatVector { dimension, data } = values else {
-        let reason = format!("field {} of type {} can't be searched: unsupported operation", request.field, values.data_type());
-        return Err(Error::new(types::Code::UNSUPPORTED, reason));
-    };
-    check_dimension(request, *dimension)?;
-    Ok((*dimension, data))
+/// A part's vectors, which must be of the kind and the dimension of the queries.
+fn fitting<'a>(request: &Search<'_>, values: &'a Values) -> Result<Vectors<'a>> {
+    let vectors = Vectors::of(values).ok_or_else(|| Error::internal(format!("field {} isn't a vector", request.field)))?;
+    let (element, queries) = (vectors.element(), request.queries.element());
+    if element != queries {
+        return Err(Error::internal(format!("queries of {queries:?} for field {} of {element:?}", request.field)));
+    }
+    if vectors.dim() == request.queries.dim() {
+        return Ok(vectors);
+    }
+    let [expected, actual] = [vectors.dim(), request.queries.dim()].map(|dim| element.vector_bytes(dim));
+    Err(Error::new(
+        types::Code::SEGCORE,
+        format!("vector dimension mismatch, expected vector size(byte) {expected}, actual {actual}.: segcore error"),
+    ))
 }
 
-fn column<'a>(request: &Search<'_>, rows: &'a SliceRows<'a>) -> flat::Column<'a> {
+fn column<'a>(request: &Search<'_>, rows: VectorRows<'a>) -> flat::Column<'a> {
     flat::Column { space: Space::new(request.metric), rows, inverse_norms: None }
 }
 
 thread_local! {
     /// One for each thread that searches: grows to what its searches need.
     static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
-}
-
-fn check_dimension(request: &Search<'_>, dimension: usize) -> Result<()> {
-    if request.dimension == dimension {
-        return Ok(());
-    }
-    let (expected, actual) = (4 * dimension, 4 * request.dimension);
-    Err(Error::new(
-        types::Code::SEGCORE,
-        format!("vector dimension mismatch, expected vector size(byte) {expected}, actual {actual}.: segcore error"),
-    ))
 }
 
 /// Adds keys and timestamps to a part's hits.

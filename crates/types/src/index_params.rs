@@ -17,26 +17,40 @@ pub enum Metric {
     Ip,
     /// Cosine of the angle, -1 … 1; greater is nearer. With a zero vector: 0.
     Cosine,
+    /// Bits that differ; smaller is nearer.
+    Hamming,
+    /// Part of all bits that are in one vector only, 0 … 1; smaller is nearer.
+    Jaccard,
+    /// Whether the row's bits are all in the query: 0 for such rows, and no others match.
+    Substructure,
+    /// Whether the query's bits are all in the row: 0 for such rows, and no others match.
+    Superstructure,
 }
 
 impl Metric {
+    const ALL: [Self; 7] = [Self::L2, Self::Ip, Self::Cosine, Self::Hamming, Self::Jaccard, Self::Substructure, Self::Superstructure];
+
     /// Milvus's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::L2 => "L2",
             Self::Ip => "IP",
             Self::Cosine => "COSINE",
+            Self::Hamming => "HAMMING",
+            Self::Jaccard => "JACCARD",
+            Self::Substructure => "SUBSTRUCTURE",
+            Self::Superstructure => "SUPERSTRUCTURE",
         }
     }
 
     /// The metric with this name, in upper or lower case.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::L2, Self::Ip, Self::Cosine].into_iter().find(|metric| metric.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|metric| metric.name().eq_ignore_ascii_case(name))
     }
 
     /// Whether a greater score is nearer.
     pub fn descending(self) -> bool {
-        !matches!(self, Self::L2)
+        matches!(self, Self::Ip | Self::Cosine)
     }
 }
 
@@ -55,7 +69,7 @@ pub struct IndexDefinition {
     pub name: String,
     /// The field that it indexes.
     pub field: FieldId,
-    /// Milvus's name of the type: `HNSW`, `IVF_FLAT`, `FLAT`, `AUTOINDEX`.
+    /// Milvus's name of the type: such as `HNSW`, `IVF_FLAT`, `AUTOINDEX`.
     pub index_type: String,
     /// Of vector indexes.
     pub metric: Option<Metric>,

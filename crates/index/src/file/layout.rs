@@ -2,8 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 use types::index_params::Metric;
-use types::limits::DIMENSION_MAX;
 use types::{Error, Result};
+
+use crate::space::Space;
+use crate::vectors::Element;
 
 #[cfg(target_endian = "big")]
 compile_error!("files are mapped and used in place: only little-endian targets are supported");
@@ -81,11 +83,35 @@ pub(super) fn table_offset(params_bytes: u32) -> u64 {
     aligned(HEADER_BYTES + u64::from(params_bytes))
 }
 
-/// What the vectors of the column are made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Element {
-    /// 32-bit floats.
-    F32,
+/// The numbers by which a header names metrics and elements.
+const METRICS: [(u8, Metric); 7] = [
+    (1, Metric::L2),
+    (2, Metric::Ip),
+    (3, Metric::Cosine),
+    (4, Metric::Hamming),
+    (5, Metric::Jaccard),
+    (6, Metric::Substructure),
+    (7, Metric::Superstructure),
+];
+const ELEMENTS: [(u8, Element); 6] =
+    [(1, Element::F32), (2, Element::F16), (3, Element::Bf16), (4, Element::I8), (5, Element::Bits), (6, Element::Sparse)];
+
+fn number_of<T: PartialEq>(table: &[(u8, T)], wanted: &T) -> u8 {
+    table.iter().find(|(_, value)| value == wanted).expect("the table has every value").0
+}
+
+fn value_of<T: Copy>(table: &[(u8, T)], wanted: u8, what: &str) -> Result<T> {
+    let found = table.iter().find(|(number, _)| *number == wanted).map(|(_, value)| *value);
+    found.ok_or_else(|| Error::corrupt(format!("unknown {what} {wanted}")))
+}
+
+/// Elements of a vector, least and most. Bits come eight in a byte; a sparse vector has no dimension.
+fn dimensions(element: Element) -> (u32, u32) {
+    match element {
+        Element::Bits => (8, 262_144),
+        Element::Sparse => (0, 0),
+        _ => (1, 32_768),
+    }
 }
 
 /// What a container says about itself.
@@ -114,14 +140,8 @@ impl Header {
             version: VERSION,
             sections: sections as u32,
             index_type: padded_name(&self.index_type),
-            metric: match self.metric {
-                Metric::L2 => 1,
-                Metric::Ip => 2,
-                Metric::Cosine => 3,
-            },
-            element: match self.element {
-                Element::F32 => 1,
-            },
+            metric: number_of(&METRICS, &self.metric),
+            element: number_of(&ELEMENTS, &self.element),
             dim: self.dim as u32,
             vectors: self.vectors as u64,
             segment_rows: self.segment_rows as u64,
@@ -133,18 +153,14 @@ impl Header {
 
     /// Everything but the parameters, which follow in the file.
     pub(super) fn from_raw(raw: &RawHeader, params: String) -> Result<Self> {
-        let metric = match raw.metric {
-            1 => Metric::L2,
-            2 => Metric::Ip,
-            3 => Metric::Cosine,
-            other => return Err(Error::corrupt(format!("unknown metric {other}"))),
-        };
-        let element = match raw.element {
-            1 => Element::F32,
-            other => return Err(Error::corrupt(format!("unknown element type {other}"))),
-        };
-        if raw.dim == 0 || i64::from(raw.dim) > DIMENSION_MAX {
-            return Err(Error::corrupt(format!("dimension {} is not between 1 and {DIMENSION_MAX}", raw.dim)));
+        let metric = value_of(&METRICS, raw.metric, "metric")?;
+        let element = value_of(&ELEMENTS, raw.element, "element type")?;
+        if !Space::new(metric).measures(element) {
+            return Err(Error::corrupt(format!("{metric} does not measure vectors of {element:?}")));
+        }
+        let (least, most) = dimensions(element);
+        if !(least..=most).contains(&raw.dim) || element == Element::Bits && !raw.dim.is_multiple_of(8) {
+            return Err(Error::corrupt(format!("dimension {} is not between {least} and {most}", raw.dim)));
         }
         if raw.vectors > VECTORS_MAX || raw.segment_rows > u64::from(u32::MAX) || raw.vectors > raw.segment_rows {
             return Err(Error::corrupt(format!("{} vectors in {} rows", raw.vectors, raw.segment_rows)));

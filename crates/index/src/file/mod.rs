@@ -11,6 +11,6 @@ mod read;
 mod write;
 
 pub(crate) use layout::VECTORS_MAX;
-pub use layout::{Element, Header, SECTION_ALIGNMENT};
+pub use layout::{Header, SECTION_ALIGNMENT};
 pub use read::{Container, Scrub, scrub};
 pub use write::{Draft, SectionData};

@@ -9,6 +9,10 @@ use super::layout::*;
 /// The contents of one section, in the element type that it is later mapped as.
 #[derive(Clone, PartialEq, Debug)]
 pub enum SectionData {
+    /// Bytes.
+    U8(Vec<u8>),
+    /// 16-bit integers.
+    U16(Vec<u16>),
     /// 32-bit integers.
     U32(Vec<u32>),
     /// 32-bit floats.
@@ -18,6 +22,8 @@ pub enum SectionData {
 impl SectionData {
     fn bytes(&self) -> &[u8] {
         match self {
+            Self::U8(values) => values,
+            Self::U16(values) => bytemuck::cast_slice(values),
             Self::U32(values) => bytemuck::cast_slice(values),
             Self::F32(values) => bytemuck::cast_slice(values),
         }

@@ -40,15 +40,18 @@ pub(crate) struct Shape {
     pub(crate) ef_construction: usize,
 }
 
-pub(crate) fn build(space: Space, rows: &dyn VectorRows, shape: Shape, params: String, context: &BuildContext<'_>) -> Result<Draft> {
-    let norms = opened::inverse_norms(space, rows);
-    let nobody = vec![0.0; rows.dim()];
-    // Only `seen_from` of this scorer is used: it stands for the column.
-    let column = Scorer::new(space, &nobody, rows, norms.as_deref());
-    let mut builder = Builder::new(&column, rows.len(), shape, context);
-    builder.insert_all()?;
-    builder.trim();
-    let parts = builder.finish();
+pub(crate) fn build(space: Space, rows: VectorRows<'_>, shape: Shape, params: String, context: &BuildContext<'_>) -> Result<Draft> {
+    let norms = opened::inverse_norms(space, rows.vectors);
+    let parts = match rows.is_empty() {
+        true => Parts { m: shape.m, links: Vec::new(), upper: Vec::new(), upper_links: Vec::new(), layers: Vec::new() },
+        false => {
+            let column = Scorer::of_column(space, rows.vectors, norms.as_deref());
+            let mut builder = Builder::new(&column, rows.len(), shape, context);
+            builder.insert_all()?;
+            builder.trim();
+            builder.finish()
+        }
+    };
     let mut draft = opened::draft(NAME, space, rows, norms, params);
     parts.push_into(&mut draft);
     Ok(draft)

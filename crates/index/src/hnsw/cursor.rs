@@ -17,30 +17,32 @@ use crate::opened;
 use crate::scorer::Scorer;
 use crate::scratch::{Scratch, Step, WalkMemory};
 use crate::search::{Cursor, Hit, SearchOptions, SearchStats, Strategy};
+use crate::vectors::{OwnedVectors, Vectors};
 
 /// Expansions between two looks at the cancel flag.
 const CANCEL_EVERY: u64 = 64;
 
 pub(super) struct GraphCursor {
     index: Arc<Hnsw>,
-    query: Vec<f32>,
+    query: OwnedVectors,
     resumed: Resumed,
 }
 
 impl GraphCursor {
-    pub(super) fn new(index: Arc<Hnsw>, query: &[f32], ef: usize) -> Self {
-        Self { index, query: query.to_vec(), resumed: Resumed::new(ef) }
+    pub(super) fn new(index: Arc<Hnsw>, query: Vectors<'_>, ef: usize) -> Self {
+        Self { index, query: query.to_owned(), resumed: Resumed::new(ef) }
     }
 }
 
 impl Cursor for GraphCursor {
     fn advance(&mut self, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
-        self.index.opened.check(&self.query, options)?;
-        self.resumed.advance(&self.index, &self.query, options, scratch, hits)
+        let query = self.query.borrowed();
+        self.index.opened.check(query, options)?;
+        self.resumed.advance(&self.index, query, options, scratch, hits)
     }
 
     fn memory_bytes(&self) -> usize {
-        self.query.capacity() * size_of::<f32>() + self.resumed.memory_bytes()
+        self.query.memory_bytes() + self.resumed.memory_bytes()
     }
 }
 
@@ -82,7 +84,7 @@ impl Resumed {
     pub(super) fn advance(
         &mut self,
         index: &Hnsw,
-        query: &[f32],
+        query: Vectors<'_>,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,

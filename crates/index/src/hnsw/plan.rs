@@ -6,9 +6,9 @@
 use super::walk::Budget;
 use crate::search::Strategy;
 
-/// One distance to a vector somewhere in memory: its cache misses, and its arithmetic per dimension.
+/// One distance to a vector somewhere in memory: its first cache misses, and its bytes.
 const DISTANCE_NS: f64 = 60.0;
-const DISTANCE_NS_PER_DIM: f64 = 0.3;
+const DISTANCE_NS_PER_BYTE: f64 = 0.075;
 /// A scan fetches in order: so much of that.
 const SCAN_SHARE: f64 = 0.6;
 /// A scan is exact: it is taken if it costs no more than so many times what a walk does.
@@ -41,8 +41,8 @@ pub(super) struct Case {
     pub(super) ef: usize,
     /// Links per node at most.
     pub(super) degree_max: usize,
-    /// Floats per vector.
-    pub(super) dim: usize,
+    /// Bytes per vector.
+    pub(super) vector_bytes: usize,
 }
 
 impl Case {
@@ -103,7 +103,7 @@ impl Case {
     }
 
     fn cost_ns(&self, strategy: Strategy) -> f64 {
-        let distance = DISTANCE_NS + DISTANCE_NS_PER_DIM * self.dim as f64;
+        let distance = DISTANCE_NS + DISTANCE_NS_PER_BYTE * self.vector_bytes as f64;
         let distances = self.distances(strategy) * distance;
         match strategy {
             Strategy::Scan => distances * SCAN_SHARE / SCAN_MAY_COST,
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn strategy_by_share_and_size() {
-        let check = |nodes, admitted, k, dim, expected| {
-            let case = Case { nodes, admitted, k, ef: 64.max(k), degree_max: 32, dim };
+        let check = |nodes, admitted, k, dim: usize, expected| {
+            let case = Case { nodes, admitted, k, ef: 64.max(k), degree_max: 32, vector_bytes: 4 * dim };
             assert_eq!(case.strategy(), expected, "{case:?}");
             assert!((1..=nodes.max(1)).contains(&case.ef_of(expected)), "{case:?}");
         };
@@ -153,7 +153,7 @@ mod tests {
         for nodes in [0usize, 1, 5, 1 << 31] {
             for admitted in [0, 1, nodes, nodes * 2] {
                 for k in [0, 1, 16_384, usize::MAX / 4] {
-                    let case = Case { nodes, admitted, k, ef: k.max(1), degree_max: 4_096, dim: 32_768 };
+                    let case = Case { nodes, admitted, k, ef: k.max(1), degree_max: 4_096, vector_bytes: 131_072 };
                     let strategy = case.strategy();
                     assert!(case.ef_of(strategy) >= 1);
                     case.budget(strategy);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kernel::{Beam, Neighbor, SORTED_BEAM_MAX};
+use types::Result;
 use types::blob::Blob;
-use types::{Error, Result};
 
 use super::cursor::{GraphCursor, Resumed};
 use super::graph::Graph;
@@ -18,6 +18,7 @@ use crate::scorer::Scorer;
 use crate::scratch::{Scratch, WalkMemory};
 use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex};
 use crate::space::Range;
+use crate::vectors::Vectors;
 
 /// Matching rows from all over the segment that a two-hop walk begins at as well, in case that nothing near the query matches.
 const SEEDS: usize = 32;
@@ -40,7 +41,7 @@ impl VectorIndex for Hnsw {
         &self.opened.description
     }
 
-    fn search(&self, query: &[f32], options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+    fn search(&self, query: Vectors<'_>, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         self.opened.check(query, options)?;
         let scorer = self.opened.scorer(query, options.rows);
         let case = self.case(options);
@@ -60,7 +61,7 @@ impl VectorIndex for Hnsw {
 
     fn range_search(
         &self,
-        query: &[f32],
+        query: Vectors<'_>,
         range: Range,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
@@ -86,24 +87,22 @@ impl VectorIndex for Hnsw {
         Ok(stats)
     }
 
-    fn cursor(self: Arc<Self>, query: &[f32], params: &SearchParams) -> Result<Box<dyn Cursor>> {
-        let dim = self.opened.description.dim;
-        if query.len() != dim {
-            return Err(Error::internal(format!("index of dimension {dim}, query of {}", query.len())));
-        }
+    fn cursor(self: Arc<Self>, query: Vectors<'_>, params: &SearchParams) -> Result<Box<dyn Cursor>> {
+        self.opened.check_query(query)?;
         Ok(Box::new(GraphCursor::new(self, query, params.ef)))
     }
 }
 
 impl Hnsw {
     pub(super) fn case(&self, options: &SearchOptions<'_>) -> Case {
+        let description = &self.opened.description;
         Case {
             nodes: self.graph.nodes(),
             admitted: self.opened.admitted(options),
             k: options.k,
             ef: options.params.ef.max(options.k).max(1),
             degree_max: self.graph.degree_max(),
-            dim: self.opened.description.dim,
+            vector_bytes: description.element.vector_bytes(description.dim),
         }
     }
 
@@ -237,7 +236,7 @@ mod tests {
     use crate::flat::{self, Column};
     use crate::hnsw::{Shape, build};
     use crate::space::Space;
-    use crate::vectors::{SliceRows, VectorRows};
+    use crate::vectors::VectorRows;
 
     const DIM: usize = 16;
     const VECTORS: usize = 6_000;
@@ -252,7 +251,7 @@ mod tests {
         (0..VECTORS).flat_map(|i| near(rng, i % 30)).collect()
     }
 
-    fn index(rows: &dyn VectorRows) -> Hnsw {
+    fn index(rows: VectorRows<'_>) -> Hnsw {
         let context = BuildContext { pool: &CpuPool::inline(), seed: 3, progress: &Progress::new() };
         let shape = Shape { m: 12, ef_construction: 80 };
         let draft = build(Space::new(Metric::L2), rows, shape, String::new(), &context).expect("a build that nobody cancels");
@@ -266,6 +265,7 @@ mod tests {
 
     /// Walks in a given way whatever the plan says; whether the walk was enough, and its recall.
     fn walk(index: &Hnsw, query: &[f32], options: &SearchOptions<'_>, strategy: Strategy, budget: bool) -> (bool, f64) {
+        let query = Vectors::from(query);
         let scorer = index.opened.scorer(query, options.rows);
         let (mut scratch, mut stats) = (Scratch::new(), SearchStats { strategy, ..SearchStats::default() });
         let mut case = index.case(options);
@@ -290,9 +290,9 @@ mod tests {
     fn every_way_of_walking_finds_what_matches() {
         let mut rng = StdRng::seed_from_u64(5);
         let values = values(&mut rng);
-        let rows = SliceRows::new(DIM, &values);
-        let index = index(&rows);
-        let params = SearchParams { ef: EF, nprobe: 1, max_empty_result_buckets: 2 };
+        let rows = VectorRows::new(Vectors::f32(DIM, &values));
+        let index = index(rows);
+        let params = SearchParams { ef: EF, nprobe: 1, ..SearchParams::default() };
         for (strategy, shares) in [
             (Strategy::Graph, &[1.0, 0.9, 0.8][..]),
             (Strategy::GraphInline, &[1.0, 0.6, 0.3, 0.1]),
@@ -300,7 +300,7 @@ mod tests {
         ] {
             for &share in shares {
                 let filter = Bitset::from_fn(VECTORS, |_| rng.random_bool(share));
-                let options = SearchOptions { k: K, params: &params, filter: Some(&filter), rows: &rows, cancelled: None };
+                let options = SearchOptions { k: K, params: &params, filter: Some(&filter), rows, cancelled: None };
                 let mut sum = 0.0;
                 for _ in 0..30 {
                     let start = rng.random_range(0..VECTORS) * DIM;
@@ -317,17 +317,17 @@ mod tests {
     fn a_walk_that_leads_nowhere_gives_up() {
         let mut rng = StdRng::seed_from_u64(6);
         let values = values(&mut rng);
-        let rows = SliceRows::new(DIM, &values);
-        let index = index(&rows);
-        let params = SearchParams { ef: EF, nprobe: 1, max_empty_result_buckets: 2 };
+        let rows = VectorRows::new(Vectors::f32(DIM, &values));
+        let index = index(rows);
+        let params = SearchParams { ef: EF, nprobe: 1, ..SearchParams::default() };
         // Some clusters match, the query lies in another one: an inline walk goes through everything between them.
         let filter = Bitset::from_fn(VECTORS, |row| (7..12).contains(&(row % 30)));
-        let options = SearchOptions { k: K, params: &params, filter: Some(&filter), rows: &rows, cancelled: None };
+        let options = SearchOptions { k: K, params: &params, filter: Some(&filter), rows, cancelled: None };
         let query = &values[..DIM];
         let (enough, _) = walk(&index, query, &options, Strategy::GraphInline, true);
         assert!(!enough, "both walks take more distances than a scan of what matches");
         let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
-        index.search(query, &options, &mut scratch, &mut hits).expect("a search");
+        index.search(query.into(), &options, &mut scratch, &mut hits).expect("a search");
         assert_eq!(hits.len(), K);
         // From the seeds a two-hop walk gets there if it is given the time.
         let (_, recall) = walk(&index, query, &options, Strategy::GraphTwoHop, false);

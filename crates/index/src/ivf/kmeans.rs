@@ -1,4 +1,4 @@
-//! k-means: centroids of a sample, and the nearest centroid of every vector.
+//! k-means: centroids of a sample, and the nearest centroid of every vector. What a centroid is of is said by [`Points`].
 //!
 //! Lloyd's rounds from a random start. k-means++ (Arthur and Vassilvitskii, SODA 2007) is no better a start here: it favours
 //! outliers, and lists of few vectors leave long ones elsewhere, which a search pays for. Time is what a list's length costs times
@@ -13,17 +13,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use base::cpu::CpuPool;
-use kernel::Neighbor;
+use kernel::{Distance, Neighbor};
 use rand::rngs::StdRng;
 use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
 use types::Result;
-use types::index_params::Metric;
 
 use super::build::invert;
 use crate::build::{BuildContext, Progress};
-use crate::space::Space;
-use crate::vectors::VectorRows;
 
 /// Rounds of assignment and averaging; later ones hardly move a centroid.
 const ROUNDS: usize = 10;
@@ -42,13 +39,100 @@ const LONG: usize = 2;
 /// A list shorter than the mean divided by this gives its centroid up for a long one.
 const SHORT: usize = 2;
 
-/// The column to be clustered.
-#[derive(Clone, Copy)]
-pub(super) struct Clustered<'a> {
-    pub(super) space: Space,
-    pub(super) rows: &'a dyn VectorRows,
-    /// For COSINE.
-    pub(super) inverse_norms: Option<&'a [f32]>,
+/// What is clustered.
+pub(super) trait Points: Sync {
+    /// What centroids are made of.
+    type Value: Copy + Send + Sync + 'static;
+
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Values of a centroid.
+    fn width(&self) -> usize;
+
+    /// Puts a vector into `out` as the centroid of itself alone.
+    fn read(&self, slot: u32, out: &mut Vec<Self::Value>);
+
+    /// The distance by which vectors belong to centroids, and what turns it so that smaller is nearer.
+    fn distance(&self) -> (&'static Distance<Self::Value>, f32);
+
+    /// Moves every centroid to the middle of its vectors; one without vectors stays.
+    fn average(&self, centroids: &mut [Self::Value], slots: &[u32], assigned: &[u32]);
+
+    /// Brings centroids to the length that they must have.
+    fn normalise(&self, centroids: &mut [Self::Value]);
+}
+
+/// Trains `count` ≥ 1 centroids, at most one per vector, and assigns every vector to its nearest.
+pub(super) fn cluster<P: Points>(points: &P, count: usize, context: &BuildContext<'_>) -> Result<(Vec<P::Value>, Vec<u32>)> {
+    let (width, vectors) = (points.width(), points.len());
+    let mut rng = StdRng::seed_from_u64(context.seed);
+    let size = vectors.min(count.saturating_mul(SAMPLE_PER_CENTROID));
+    let mut sampled: Vec<u32> = sample(&mut rng, vectors, size).iter().map(|slot| slot as u32).collect();
+    sampled.sort_unstable();
+    let (mut centroids, mut one) = (Vec::with_capacity(count * width), Vec::new());
+    for position in sample(&mut rng, size, count) {
+        points.read(sampled[position], &mut one);
+        centroids.extend_from_slice(&one);
+    }
+    let work = size * ROUNDS + vectors;
+    for round in 0..ROUNDS {
+        points.normalise(&mut centroids);
+        let phase = Phase { progress: context.progress, from: size * round, of: work };
+        let assigned = nearest(points, &centroids, &sampled, context.pool, phase)?;
+        points.average(&mut centroids, &sampled, &assigned);
+        rebalance(points, &mut centroids, (&sampled, &assigned), round + SETTLING_ROUNDS < ROUNDS, &mut rng);
+    }
+    points.normalise(&mut centroids);
+    let all: Vec<u32> = (0..vectors as u32).collect();
+    let phase = Phase { progress: context.progress, from: size * ROUNDS, of: work };
+    let assigned = nearest(points, &centroids, &all, context.pool, phase)?;
+    Ok((centroids, assigned))
+}
+
+/// The nearest centroid of each of `slots`; of equally near ones the first.
+fn nearest<P: Points>(points: &P, centroids: &[P::Value], slots: &[u32], pool: &CpuPool, phase: Phase<'_>) -> Result<Vec<u32>> {
+    let mut assigned = Vec::with_capacity(slots.len());
+    for step in slots.chunks(STEP_VECTORS) {
+        let jobs: Vec<&[u32]> = step.chunks(JOB_VECTORS).collect();
+        for part in pool.for_each(jobs.len(), |job| nearest_of_job(points, centroids, jobs[job])) {
+            assigned.extend(part);
+        }
+        phase.progress.step(phase.from + assigned.len(), phase.of)?;
+    }
+    Ok(assigned)
+}
+
+fn nearest_of_job<P: Points>(points: &P, centroids: &[P::Value], slots: &[u32]) -> Vec<u32> {
+    let width = points.width();
+    let (distance, sign) = points.distance();
+    let tile = (TILE_BYTES / (width * size_of::<P::Value>())).max(1);
+    let (mut out, mut vector) = (vec![0.0; tile], Vec::with_capacity(width));
+    let mut best = vec![Neighbor::FARTHEST; slots.len()];
+    for (i, block) in centroids.chunks(tile * width).enumerate() {
+        let out = &mut out[..block.len() / width];
+        for (&slot, best) in slots.iter().zip(&mut best) {
+            points.read(slot, &mut vector);
+            distance.block(&vector, block, out);
+            for (j, value) in out.iter().enumerate() {
+                *best = (*best).min(Neighbor::new(sign * value, (i * tile + j) as u32));
+            }
+        }
+    }
+    best.into_iter().map(Neighbor::id).collect()
+}
+
+/// Moves centroids of empty lists, and with `short` of short ones, onto some vector of a long list.
+fn rebalance<P: Points>(points: &P, centroids: &mut [P::Value], (slots, assigned): (&[u32], &[u32]), short: bool, rng: &mut StdRng) {
+    let width = points.width();
+    let lists = centroids.len() / width;
+    let (offsets, members) = invert(assigned, lists);
+    let members = |list: usize| &members[offsets[list] as usize..offsets[list + 1] as usize];
+    let mut vector = Vec::with_capacity(width);
+    for (list, donor) in moves((0..lists).map(|list| members(list).len()).collect(), short) {
+        points.read(slots[members(donor)[rng.random_range(0..members(donor).len())] as usize], &mut vector);
+        centroids[list * width..][..width].copy_from_slice(&vector);
+    }
 }
 
 /// Part of a build's progress: from `from` to `to` of `of`.
@@ -56,114 +140,6 @@ struct Phase<'a> {
     progress: &'a Progress,
     from: usize,
     of: usize,
-}
-
-impl Clustered<'_> {
-    /// Trains `count` ≥ 1 centroids, at most one per vector, and assigns every vector to its nearest; COSINE's have length 1.
-    pub(super) fn run(&self, count: usize, context: &BuildContext<'_>) -> Result<(Vec<f32>, Vec<u32>)> {
-        let (dim, vectors) = (self.rows.dim(), self.rows.len());
-        let mut rng = StdRng::seed_from_u64(context.seed);
-        let size = vectors.min(count.saturating_mul(SAMPLE_PER_CENTROID));
-        let mut sampled: Vec<u32> = sample(&mut rng, vectors, size).iter().map(|slot| slot as u32).collect();
-        sampled.sort_unstable();
-        let mut centroids = Vec::with_capacity(count * dim);
-        for position in sample(&mut rng, size, count) {
-            centroids.extend_from_slice(self.rows.vector(sampled[position]));
-        }
-        let work = size * ROUNDS + vectors;
-        for round in 0..ROUNDS {
-            self.normalise(&mut centroids);
-            let phase = Phase { progress: context.progress, from: size * round, of: work };
-            let assigned = self.nearest(&centroids, &sampled, context.pool, phase)?;
-            self.average(&mut centroids, &sampled, &assigned);
-            self.rebalance(&mut centroids, (&sampled, &assigned), round + SETTLING_ROUNDS < ROUNDS, &mut rng);
-        }
-        self.normalise(&mut centroids);
-        let all: Vec<u32> = (0..vectors as u32).collect();
-        let phase = Phase { progress: context.progress, from: size * ROUNDS, of: work };
-        let assigned = self.nearest(&centroids, &all, context.pool, phase)?;
-        Ok((centroids, assigned))
-    }
-
-    /// The nearest centroid of each of `slots`; of equally near ones the first.
-    fn nearest(&self, centroids: &[f32], slots: &[u32], pool: &CpuPool, phase: Phase<'_>) -> Result<Vec<u32>> {
-        let mut assigned = Vec::with_capacity(slots.len());
-        for step in slots.chunks(STEP_VECTORS) {
-            let jobs: Vec<&[u32]> = step.chunks(JOB_VECTORS).collect();
-            for part in pool.for_each(jobs.len(), |job| self.nearest_of_job(centroids, jobs[job])) {
-                assigned.extend(part);
-            }
-            phase.progress.step(phase.from + assigned.len(), phase.of)?;
-        }
-        Ok(assigned)
-    }
-
-    fn nearest_of_job(&self, centroids: &[f32], slots: &[u32]) -> Vec<u32> {
-        let dim = self.rows.dim();
-        // The length of a vector does not change which unit centroid it is nearest to; for IP vectors group by L2.
-        let (distance, sign) = match self.space.metric() {
-            Metric::L2 | Metric::Ip => (self.space.kernels().squared_l2(), 1.0),
-            Metric::Cosine => (self.space.kernels().dot(), -1.0),
-        };
-        let tile = (TILE_BYTES / (dim * size_of::<f32>())).max(1);
-        let mut out = vec![0.0; tile];
-        let mut best = vec![Neighbor::FARTHEST; slots.len()];
-        for (i, block) in centroids.chunks(tile * dim).enumerate() {
-            let out = &mut out[..block.len() / dim];
-            for (&slot, best) in slots.iter().zip(&mut best) {
-                distance.block(self.rows.vector(slot), block, out);
-                for (j, value) in out.iter().enumerate() {
-                    *best = (*best).min(Neighbor::new(sign * value, (i * tile + j) as u32));
-                }
-            }
-        }
-        best.into_iter().map(Neighbor::id).collect()
-    }
-
-    /// Moves every centroid to the mean of its vectors; one without vectors stays.
-    fn average(&self, centroids: &mut [f32], slots: &[u32], assigned: &[u32]) {
-        let dim = self.rows.dim();
-        let mut sums = vec![0f64; centroids.len()];
-        let mut counts = vec![0usize; centroids.len() / dim];
-        for (&slot, &centroid) in slots.iter().zip(assigned) {
-            let weight = self.inverse_norms.map_or(1.0, |norms| norms[slot as usize]);
-            let sum = &mut sums[centroid as usize * dim..][..dim];
-            for (sum, value) in sum.iter_mut().zip(self.rows.vector(slot)) {
-                *sum += f64::from(value * weight);
-            }
-            counts[centroid as usize] += 1;
-        }
-        for (i, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            for (value, sum) in centroids[i * dim..][..dim].iter_mut().zip(&sums[i * dim..]) {
-                *value = (sum / count as f64) as f32;
-            }
-        }
-    }
-
-    /// Moves centroids of empty lists, and with `short` of short ones, onto some vector of a long list.
-    fn rebalance(&self, centroids: &mut [f32], (slots, assigned): (&[u32], &[u32]), short: bool, rng: &mut StdRng) {
-        let dim = self.rows.dim();
-        let lists = centroids.len() / dim;
-        let (offsets, members) = invert(assigned, lists);
-        let members = |list: usize| &members[offsets[list] as usize..offsets[list + 1] as usize];
-        for (list, donor) in moves((0..lists).map(|list| members(list).len()).collect(), short) {
-            let slot = slots[members(donor)[rng.random_range(0..members(donor).len())] as usize];
-            let weight = self.inverse_norms.map_or(1.0, |norms| norms[slot as usize]);
-            for (value, row) in centroids[list * dim..][..dim].iter_mut().zip(self.rows.vector(slot)) {
-                *value = row * weight;
-            }
-        }
-    }
-
-    fn normalise(&self, centroids: &mut [f32]) {
-        if self.space.metric() != Metric::Cosine {
-            return;
-        }
-        for centroid in centroids.chunks_exact_mut(self.rows.dim()) {
-            let inverse = self.space.inverse_norm(centroid);
-            centroid.iter_mut().for_each(|value| *value *= inverse);
-        }
-    }
 }
 
 /// Which lists give their centroids to which: the shortest to the longest, which is then taken for half as long.

@@ -5,9 +5,10 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use kernel::Neighbor;
-use types::{Error, Result};
+use types::Result;
 
 use super::Ivf;
+use super::codes::CodedQuery;
 use crate::flat::{ResumedScan, scan_range};
 use crate::opened;
 use crate::params::SearchParams;
@@ -16,7 +17,7 @@ use crate::scorer::Scorer;
 use crate::scratch::Scratch;
 use crate::search::{Cursor, Description, Hit, SearchOptions, SearchStats, Strategy, VectorIndex, check_cancelled};
 use crate::space::Range;
-use crate::vectors::{SliceRows, VectorRows};
+use crate::vectors::{OwnedVectors, Vectors};
 
 /// So few matching rows are compared one by one: exact, and hardly slower than ranking the lists.
 const SCANNED_ROWS: usize = 1_024;
@@ -28,7 +29,7 @@ impl VectorIndex for Ivf {
         &self.opened.description
     }
 
-    fn search(&self, query: &[f32], options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
+    fn search(&self, query: Vectors<'_>, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         self.opened.check(query, options)?;
         let scorer = self.opened.scorer(query, options.rows);
         if self.scan_is_cheaper(options) {
@@ -40,6 +41,7 @@ impl VectorIndex for Ivf {
         let mut lists = NearestLists::rank(self, query, found);
         let mut stats = SearchStats { distances: self.lists() as u64, hops: 0, strategy: Strategy::Probe };
         top.reset(options.k);
+        let reading = Reading { index: self, rows, scorer: &scorer, coded: self.coded(query) };
         let nprobe = options.params.nprobe;
         let enough = self.enough(options);
         let (mut matching_lists, mut compared) = (0, 0);
@@ -47,20 +49,24 @@ impl VectorIndex for Ivf {
             if matching_lists >= nprobe && compared >= enough && top.len() >= options.k {
                 break;
             }
-            let read = self.read_list(list, rows, &scorer, |slots, distances| top.offer_all(slots, distances));
-            matching_lists += usize::from(read > 0);
-            compared += read;
+            let start = top.limit();
+            let read = reading.list(list, start, |slots, distances| {
+                top.offer_all(slots, distances);
+                top.limit()
+            });
+            matching_lists += usize::from(read.matching > 0);
+            compared += read.matching;
+            stats.distances += read.distances;
             stats.hops += 1;
             options.check_cancelled()?;
         }
-        stats.distances += compared;
         opened::append(top.sorted(), rows, hits);
         Ok(stats)
     }
 
     fn range_search(
         &self,
-        query: &[f32],
+        query: Vectors<'_>,
         range: Range,
         options: &SearchOptions<'_>,
         scratch: &mut Scratch,
@@ -80,6 +86,7 @@ impl VectorIndex for Ivf {
         let Scratch { top, found, .. } = scratch;
         let mut lists = NearestLists::rank(self, query, found);
         top.reset(options.k);
+        let reading = Reading { index: self, rows, scorer: &scorer, coded: self.coded(query) };
         let (nprobe, enough) = (options.params.nprobe, self.enough(options));
         let (mut matching_lists, mut compared, mut empty) = (0, 0, 0);
         while let Some(list) = lists.next(nprobe) {
@@ -87,34 +94,32 @@ impl VectorIndex for Ivf {
                 break;
             }
             let mut any = false;
-            let read = self.read_list(list, rows, &scorer, |slots, distances| {
+            let read = reading.list(list, range.below, |slots, distances| {
                 for (&slot, &distance) in slots.iter().zip(distances).filter(|(_, distance)| range.contains(**distance)) {
                     any = true;
                     top.offer(Neighbor::new(distance, slot));
                 }
+                range.below
             });
             // A list of which the filter left nothing says nothing about the range.
-            empty = match (any, read) {
+            empty = match (any, read.matching) {
                 (true, _) => 0,
                 (false, 0) => empty,
                 (false, _) => empty + 1,
             };
-            matching_lists += usize::from(read > 0);
-            compared += read;
+            matching_lists += usize::from(read.matching > 0);
+            compared += read.matching;
+            stats.distances += read.distances;
             stats.hops += 1;
             options.check_cancelled()?;
         }
-        stats.distances += compared;
         opened::append(top.sorted(), rows, hits);
         Ok(stats)
     }
 
-    fn cursor(self: Arc<Self>, query: &[f32], params: &SearchParams) -> Result<Box<dyn Cursor>> {
-        let dim = self.opened.description.dim;
-        if query.len() != dim {
-            return Err(Error::internal(format!("index of dimension {dim}, query of {}", query.len())));
-        }
-        Ok(Box::new(IvfCursor { query: query.to_vec(), nprobe: params.nprobe, index: self, state: State::Start }))
+    fn cursor(self: Arc<Self>, query: Vectors<'_>, params: &SearchParams) -> Result<Box<dyn Cursor>> {
+        self.opened.check_query(query)?;
+        Ok(Box::new(IvfCursor { query: query.to_owned(), nprobe: params.nprobe, index: self, state: State::Start }))
     }
 }
 
@@ -146,25 +151,57 @@ impl Ivf {
         admitted <= options.k.max(SCANNED_ROWS) || admitted <= probing
     }
 
-    /// Hands the matching members of a list with their distances to `sink`; returns how many there were.
-    fn read_list(&self, list: u32, rows: Rows<'_>, scorer: &Scorer<'_>, mut sink: impl FnMut(&[u32], &[f32])) -> u64 {
-        let vectors = self.opened.description.vectors as u32;
-        let (start, end) = (self.offsets[list as usize], self.offsets[list as usize + 1]);
+    fn coded(&self, query: Vectors<'_>) -> Option<CodedQuery<'_>> {
+        self.codes.as_ref().map(|codes| codes.query(&self.opened, query))
+    }
+}
+
+/// Reads lists for one query.
+struct Reading<'a> {
+    index: &'a Ivf,
+    rows: Rows<'a>,
+    scorer: &'a Scorer<'a>,
+    coded: Option<CodedQuery<'a>>,
+}
+
+/// What reading a list came to.
+#[derive(Clone, Copy)]
+struct Read {
+    /// Members that match.
+    matching: u64,
+    /// Members that were compared; codes rule some out.
+    distances: u64,
+}
+
+impl Reading<'_> {
+    /// Hands the matching members of a list with their distances to `sink`, those left out that are farther than a limit: the one
+    /// given, later the one that `sink` last gave back.
+    fn list(&self, list: u32, mut limit: f32, mut sink: impl FnMut(&[u32], &[f32]) -> f32) -> Read {
+        let vectors = self.index.opened.description.vectors as u32;
+        let (start, end) = (self.index.offsets[list as usize] as usize, self.index.offsets[list as usize + 1] as usize);
         let (mut slots, mut distances) = ([0u32; SCAN_STEP], [0f32; SCAN_STEP]);
-        let mut total = 0;
-        for members in self.members[start as usize..end as usize].chunks(SCAN_STEP) {
+        let mut read = Read { matching: 0, distances: 0 };
+        for from in (start..end).step_by(SCAN_STEP) {
+            let members = &self.index.members[from..end.min(from + SCAN_STEP)];
+            let near = &mut distances[..members.len()];
+            match &self.coded {
+                Some(coded) if limit < f32::INFINITY => coded.may_be_near(list, from, members, limit, near),
+                _ => near.fill(0.0),
+            }
             let mut count = 0;
-            for &slot in members {
+            for (&slot, near) in members.iter().zip(near) {
                 // A damaged file may name any slot.
+                let matches = slot < vectors && self.rows.allows(slot);
+                read.matching += u64::from(matches);
                 slots[count] = slot;
-                count += usize::from(slot < vectors && rows.allows(slot));
+                count += usize::from(matches && !near.is_nan());
             }
             let distances = &mut distances[..count];
-            scorer.score(&slots[..count], distances);
-            sink(&slots[..count], distances);
-            total += count as u64;
+            self.scorer.score(&slots[..count], distances);
+            limit = sink(&slots[..count], distances);
+            read.distances += count as u64;
         }
-        total
+        read
     }
 }
 
@@ -176,10 +213,18 @@ struct NearestLists<'a> {
 }
 
 impl<'a> NearestLists<'a> {
-    fn rank(index: &Ivf, query: &[f32], ranked: &'a mut Vec<Neighbor>) -> Self {
+    fn rank(index: &Ivf, query: Vectors<'_>, ranked: &'a mut Vec<Neighbor>) -> Self {
         ranked.clear();
-        let centroids = SliceRows::new(query.len(), &index.centroids);
-        let scorer = Scorer::new(index.centroid_space, query, &centroids, None);
+        let centroids = index.centroids.vectors(query.dim());
+        let mut widened = Vec::new();
+        let query = match query {
+            Vectors::F32(_) | Vectors::Bits(_) => query,
+            _ => {
+                query.widen(0, &mut widened);
+                Vectors::f32(query.dim(), &widened)
+            }
+        };
+        let scorer = Scorer::new(index.centroid_space, query, centroids, None);
         let mut distances = [0.0; SCAN_STEP];
         for start in (0..centroids.len()).step_by(SCAN_STEP) {
             let out = &mut distances[..SCAN_STEP.min(centroids.len() - start)];
@@ -209,7 +254,7 @@ impl<'a> NearestLists<'a> {
 
 struct IvfCursor {
     index: Arc<Ivf>,
-    query: Vec<f32>,
+    query: OwnedVectors,
     nprobe: usize,
     state: State,
 }
@@ -229,6 +274,7 @@ struct Probing {
 impl Cursor for IvfCursor {
     fn advance(&mut self, options: &SearchOptions<'_>, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Result<SearchStats> {
         let Self { index, query, nprobe, state } = self;
+        let query = query.borrowed();
         index.opened.check(query, options)?;
         let scorer = index.opened.scorer(query, options.rows);
         let mut stats = SearchStats::default();
@@ -249,16 +295,18 @@ impl Cursor for IvfCursor {
             State::Probe(probing) => {
                 stats.strategy = Strategy::Probe;
                 let rows = index.opened.rows(options);
+                let reading = Reading { index, rows, scorer: &scorer, coded: None };
                 let mut matching_lists = 0;
                 while matching_lists < *nprobe || probing.pending.len() < options.k {
                     let Some(list) = probing.unread.pop() else { break };
                     stats.hops += 1;
-                    let read = index.read_list(list, rows, &scorer, |slots, distances| {
+                    let read = reading.list(list, f32::INFINITY, |slots, distances| {
                         let read = slots.iter().zip(distances);
                         probing.pending.extend(read.map(|(&slot, &distance)| Reverse(Neighbor::new(distance, slot))));
+                        f32::INFINITY
                     });
-                    matching_lists += usize::from(read > 0);
-                    stats.distances += read;
+                    matching_lists += usize::from(read.matching > 0);
+                    stats.distances += read.distances;
                     check_cancelled(options.cancelled)?;
                 }
                 for Reverse(neighbor) in std::iter::from_fn(|| probing.pending.pop()).take(options.k) {
@@ -275,6 +323,6 @@ impl Cursor for IvfCursor {
             State::Scan(scan) => scan.memory_bytes(),
             State::Probe(probing) => probing.unread.capacity() * size_of::<u32>() + probing.pending.capacity() * size_of::<Neighbor>(),
         };
-        self.query.capacity() * size_of::<f32>() + state
+        self.query.memory_bytes() + state
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use index::file::{Scrub, scrub};
 use index::params::{BuildParams, IndexKind, Structure};
-use index::{Scratch, SearchOptions, SliceRows, fuzz_open, registry};
+use index::{Element, Scratch, SearchOptions, SparseVectors, VectorRows, Vectors, fuzz_open, registry};
+use kernel::{Bf16, F16};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use types::blob::MemoryBlob;
@@ -15,6 +16,7 @@ use types::{Code, Result};
 
 use crate::data::*;
 use crate::fuzzing;
+use crate::kinds::Made;
 
 fn blob(bytes: &[u8]) -> MemoryBlob {
     MemoryBlob::new("segment/7/hnsw", Bytes::copy_from_slice(bytes))
@@ -26,17 +28,43 @@ fn open_error(bytes: &[u8]) -> String {
     error.reason().to_owned()
 }
 
-/// A small index of each type, with a row map and norms.
-fn small(kind: IndexKind, vectors: usize) -> Vec<u8> {
-    let column = Column::clustered(vectors, 6, SEED);
+/// Each type of file, over some element.
+const SAMPLES: [(IndexKind, Element, Metric); 9] = [
+    (IndexKind::Flat, Element::F32, Metric::Cosine),
+    (IndexKind::IvfFlat, Element::F32, Metric::Cosine),
+    (IndexKind::IvfSq8, Element::Bf16, Metric::Cosine),
+    (IndexKind::IvfSq8, Element::F32, Metric::L2),
+    (IndexKind::Hnsw, Element::F32, Metric::Cosine),
+    (IndexKind::Hnsw, Element::I8, Metric::L2),
+    (IndexKind::BinFlat, Element::Bits, Metric::Superstructure),
+    (IndexKind::BinIvfFlat, Element::Bits, Metric::Jaccard),
+    (IndexKind::SparseInverted, Element::Sparse, Metric::Ip),
+];
+
+/// A small index, with a row map.
+fn small_of((kind, element, metric): (IndexKind, Element, Metric), vectors: usize) -> Vec<u8> {
+    let made = Made::new(element, vectors, 8);
     let map: Vec<u32> = (0..vectors as u32).map(|slot| slot * 2).collect();
-    let rows = SliceRows::with_row_map(6, &column.values, &map, vectors * 2 + 1);
-    let structure = match kind {
-        IndexKind::IvfFlat => Structure::IvfFlat { nlist: 5 },
-        IndexKind::Hnsw => Structure::Hnsw { m: 3, ef_construction: 20 },
-        _ => structure(kind),
+    let rows = VectorRows::with_row_map(made.rows().vectors(), &map, vectors * 2 + 1);
+    let structure = match structure(kind) {
+        Structure::IvfFlat { .. } => Structure::IvfFlat { nlist: 5 },
+        Structure::IvfSq8 { .. } => Structure::IvfSq8 { nlist: 5 },
+        Structure::Hnsw { .. } => Structure::Hnsw { m: 3, ef_construction: 20 },
+        other => other,
     };
-    build_bytes(&BuildParams { kind, metric: Metric::Cosine, structure }, &rows, 1, SEED)
+    build_bytes(&BuildParams { kind, metric, structure }, rows, 1, SEED)
+}
+
+fn small(kind: IndexKind, vectors: usize) -> Vec<u8> {
+    small_of((kind, Element::F32, Metric::Cosine), vectors)
+}
+
+/// Enough vectors that searches follow lists and links and do not just scan.
+fn enough(kind: IndexKind) -> usize {
+    match kind {
+        IndexKind::IvfFlat | IndexKind::IvfSq8 | IndexKind::BinIvfFlat => 2_500,
+        _ => 300,
+    }
 }
 
 #[test]
@@ -46,11 +74,11 @@ fn threads_do_not_change_a_build_and_seeds_do() {
     for kind in KINDS {
         for metric in METRICS {
             let params = BuildParams { kind, metric, structure: structure(kind) };
-            let bytes = build_bytes(&params, &rows, 1, 11);
+            let bytes = build_bytes(&params, rows, 1, 11);
             for threads in [2, 3] {
-                assert!(build_bytes(&params, &rows, threads, 11) == bytes, "{} {metric} on {threads} threads", kind.name());
+                assert!(build_bytes(&params, rows, threads, 11) == bytes, "{} {metric} on {threads} threads", kind.name());
             }
-            let other = build_bytes(&params, &rows, 1, 12);
+            let other = build_bytes(&params, rows, 1, 12);
             assert_eq!(other == bytes, kind == IndexKind::Flat, "{} {metric} with another seed", kind.name());
         }
     }
@@ -63,7 +91,7 @@ fn a_file_answers_wherever_it_lies() {
     let queries = column.queries(10, SEED);
     for kind in KINDS {
         let params = BuildParams { kind, metric: Metric::Cosine, structure: structure(kind) };
-        let bytes = build_bytes(&params, &rows, 1, SEED);
+        let bytes = build_bytes(&params, rows, 1, SEED);
         let aligned = open_bytes(bytes.clone());
         scrub(&blob(&bytes)).expect("a sound file");
         in_steps(&bytes, 1_000).expect("a sound file");
@@ -75,9 +103,9 @@ fn a_file_answers_wherever_it_lies() {
             let index = registry::open(&MemoryBlob::new("shifted", shifted)).expect("a sound file");
             assert_eq!(index.description(), aligned.description());
             for query in &queries {
-                let ask = Ask { query, k: 10, filter: None };
+                let ask = Ask { query: floats(query), k: 10, filter: None };
                 let search_params = params_of(kind, 10);
-                assert_eq!(found(&index, &rows, ask, &search_params), found(&aligned, &rows, ask, &search_params));
+                assert_eq!(found(&index, rows, ask, &search_params), found(&aligned, rows, ask, &search_params));
             }
         }
     }
@@ -146,11 +174,10 @@ fn reseal(bytes: &mut [u8]) {
 fn damaged_files_do_no_harm() {
     let mut rng = StdRng::seed_from_u64(SEED);
     let (mut opened, mut refused) = (0, 0);
-    for kind in KINDS {
-        // Enough that searches follow lists and links and do not just scan.
-        let bytes = small(kind, if kind == IndexKind::IvfFlat { 2_500 } else { 300 });
+    for sample in SAMPLES {
+        let bytes = small_of(sample, enough(sample.0));
         assert!(fuzz_open(&bytes));
-        for round in 0..1_000 {
+        for round in 0..500 {
             let mut damaged = bytes.clone();
             for _ in 0..rng.random_range(1..8) {
                 let at = rng.random_range(0..damaged.len());
@@ -180,7 +207,7 @@ fn damaged_files_do_no_harm() {
 /// As above, for as long as asked; every second input has its checksums made right.
 #[test]
 fn fuzz_index() {
-    let valid: Vec<Vec<u8>> = KINDS.iter().map(|kind| small(*kind, if *kind == IndexKind::IvfFlat { 2_500 } else { 300 })).collect();
+    let valid: Vec<Vec<u8>> = SAMPLES.iter().map(|sample| small_of(*sample, enough(sample.0))).collect();
     fuzzing::fuzz("index", 1_000, &valid, |bytes| {
         let mut bytes = bytes.to_vec();
         if bytes.len() >= 128 && bytes.len() % 2 == 0 {
@@ -209,26 +236,59 @@ fn golden(name: &str) -> Vec<u8> {
 #[test]
 fn golden_files_open_and_answer() -> Result<()> {
     // Whole numbers, so that every instruction set finds the same distances. The point (i, j) is row 10 i + j.
-    let values: Vec<f32> = (0..100).flat_map(|row| [(row / 10) as f32, (row % 10) as f32]).collect();
-    let rows = SliceRows::new(2, &values);
-    for (name, kind, structure) in [
-        ("flat-1.index", IndexKind::Flat, Structure::Flat),
-        ("ivf_flat-1.index", IndexKind::IvfFlat, Structure::IvfFlat { nlist: 2 }),
-        ("hnsw-1.index", IndexKind::Hnsw, Structure::Hnsw { m: 4, ef_construction: 32 }),
+    let points: Vec<f32> = (0..100).flat_map(|row| [(row / 10) as f32, (row % 10) as f32]).collect();
+    let halves: Vec<u16> = points.iter().map(|value| F16::from_f32(*value).0).collect();
+    let upper: Vec<u16> = points.iter().map(|value| Bf16::from_f32(*value).0).collect();
+    let small: Vec<i8> = points.iter().map(|value| *value as i8).collect();
+    // The number of the row as sixteen bits.
+    let bits: Vec<u8> = (0..100u16).flat_map(u16::to_le_bytes).collect();
+    // The last digit as one index, the first as another.
+    let offsets: Vec<u32> = (0..=100).map(|row| 2 * row).collect();
+    let indices: Vec<u32> = (0..100).flat_map(|row| [row % 10, 10 + row / 10]).collect();
+    let ones_and_twos: Vec<f32> = (0..100).flat_map(|_| [1.0, 2.0]).collect();
+    let sparse = Vectors::Sparse(SparseVectors::new(&offsets, &indices, &ones_and_twos));
+    let (half_query, upper_query) = ([3.0, 7.0].map(|value| F16::from_f32(value).0), [3.0, 7.0].map(|value| Bf16::from_f32(value).0));
+    let sparse_query = Vectors::Sparse(SparseVectors::new(&[0, 2], &[7, 13], &[1.0, 1.0]));
+
+    let near = [(37, 0.0), (27, 1.0), (36, 1.0), (38, 1.0), (47, 1.0)];
+    let near_bits = [(37, 0.0), (5, 1.0), (33, 1.0), (36, 1.0), (39, 1.0)];
+    let near_sparse = [(37, -3.0), (30, -2.0), (31, -2.0), (32, -2.0), (33, -2.0)];
+    let graph = Structure::Hnsw { m: 4, ef_construction: 32 };
+    let f32 = (Vectors::f32(2, &points), Vectors::f32(2, &[3.0, 7.0]));
+    let bits = (Vectors::bits(16, &bits), Vectors::bits(16, &[37, 0]));
+    for (name, kind, structure, metric, (column, query), expected) in [
+        ("flat-1.index", IndexKind::Flat, Structure::Flat, Metric::L2, f32, near),
+        ("ivf_flat-1.index", IndexKind::IvfFlat, Structure::IvfFlat { nlist: 2 }, Metric::L2, f32, near),
+        ("hnsw-1.index", IndexKind::Hnsw, graph, Metric::L2, f32, near),
+        ("ivf_sq8-1.index", IndexKind::IvfSq8, Structure::IvfSq8 { nlist: 2 }, Metric::L2, f32, near),
+        ("flat_f16-1.index", IndexKind::Flat, Structure::Flat, Metric::L2, (Vectors::f16(2, &halves), Vectors::f16(2, &half_query)), near),
+        (
+            "flat_bf16-1.index",
+            IndexKind::Flat,
+            Structure::Flat,
+            Metric::L2,
+            (Vectors::bf16(2, &upper), Vectors::bf16(2, &upper_query)),
+            near,
+        ),
+        ("hnsw_i8-1.index", IndexKind::Hnsw, graph, Metric::L2, (Vectors::i8(2, &small), Vectors::i8(2, &[3, 7])), near),
+        ("bin_flat-1.index", IndexKind::BinFlat, Structure::Flat, Metric::Hamming, bits, near_bits),
+        ("bin_ivf_flat-1.index", IndexKind::BinIvfFlat, Structure::IvfFlat { nlist: 2 }, Metric::Hamming, bits, near_bits),
+        ("sparse_inverted_index-1.index", IndexKind::SparseInverted, Structure::Sparse, Metric::Ip, (sparse, sparse_query), near_sparse),
     ] {
+        let rows = VectorRows::new(column);
         let bytes = golden(name);
         scrub(&blob(&bytes))?;
         let index = registry::open(&blob(&bytes))?;
-        assert_eq!(index.description().index_type, kind.name());
+        assert_eq!((index.description().index_type.as_str(), index.description().element), (kind.name(), column.element()));
         let params = params_of(kind, 5);
-        let options = SearchOptions { k: 5, params: &params, filter: None, rows: &rows, cancelled: None };
+        let options = SearchOptions { k: 5, params: &params, filter: None, rows, cancelled: None };
         let mut hits = Vec::new();
-        index.search(&[3.0, 7.0], &options, &mut Scratch::new(), &mut hits)?;
+        index.search(query, &options, &mut Scratch::new(), &mut hits)?;
         let found: Vec<(u32, f32)> = hits.iter().map(|hit| (hit.row, hit.distance)).collect();
-        assert_eq!(found, [(37, 0.0), (27, 1.0), (36, 1.0), (38, 1.0), (47, 1.0)], "{name}");
-        if kind == IndexKind::Flat {
+        assert_eq!(found, expected, "{name}");
+        if matches!(structure, Structure::Flat | Structure::Sparse) {
             // Of the other types the generator of random numbers is part: a new one may choose otherwise.
-            let today = build_bytes(&BuildParams { kind, metric: Metric::L2, structure }, &rows, 1, 1);
+            let today = build_bytes(&BuildParams { kind, metric, structure }, rows, 1, 1);
             assert_eq!(today, bytes, "{name}");
         }
     }

@@ -7,6 +7,7 @@ mod edges;
 #[path = "../../../../tests/fuzzing.rs"]
 mod fuzzing;
 mod growing;
+mod kinds;
 mod params;
 mod range;
 mod recall;

@@ -33,6 +33,89 @@ fn builds_and_their_defaults() {
 }
 
 #[test]
+fn every_type_over_every_vector() {
+    use DataType::{BFloat16Vector, BinaryVector, Float16Vector, FloatVector, Int8Vector, SparseFloatVector, VarChar};
+    let all = [FloatVector, Float16Vector, BFloat16Vector, Int8Vector, BinaryVector, SparseFloatVector, VarChar];
+    // Contract: the matrix of types and data. One letter for each of `all`, a metric that fits, or a dot.
+    for (name, takes) in [
+        ("FLAT", "LLL...."),
+        ("IVF_FLAT", "LLL...."),
+        ("IVF_SQ8", "LLL...."),
+        ("HNSW", "LLLL..."),
+        ("BIN_FLAT", "....H.."),
+        ("BIN_IVF_FLAT", "....H.."),
+        ("SPARSE_INVERTED_INDEX", ".....I."),
+        ("SPARSE_WAND", ".....I."),
+        ("AUTOINDEX", "LLLLHI."),
+    ] {
+        for (data_type, letter) in all.into_iter().zip(takes.chars()) {
+            let metric = match letter {
+                'H' => "HAMMING",
+                'I' => "IP",
+                _ => "L2",
+            };
+            let built = check_build(name, data_type, 128, &strings(&[("metric_type", metric)]));
+            match letter {
+                '.' => {
+                    let text = format!("data type {data_type} can't build with this index {name}: invalid parameter");
+                    assert_eq!(built.expect_err("no such pair").reason(), text);
+                }
+                _ => assert_eq!(built.expect("a pair").metric.name(), metric),
+            }
+        }
+    }
+    let default = |data_type| check_build("AUTOINDEX", data_type, 128, &strings(&[])).expect("good parameters");
+    assert_eq!((default(BinaryVector).metric, default(SparseFloatVector).metric), (Metric::Hamming, Metric::Ip));
+    assert_eq!((default(Int8Vector).metric, default(SparseFloatVector).structure), (Metric::Cosine, Structure::Sparse));
+}
+
+#[test]
+fn metrics_that_a_vector_does_not_have() {
+    let check = |name: &str, data_type: DataType, metric: &str, text: &str| {
+        let error = check_build(name, data_type, 128, &strings(&[("metric_type", metric)])).expect_err(text);
+        assert_eq!(error.reason(), format!("{text}: invalid parameter"));
+    };
+    check("FLAT", DataType::FloatVector, "JACCARD", "float vector index does not support metric type: JACCARD");
+    check("HNSW", DataType::Float16Vector, "XX", "float vector index does not support metric type: XX");
+    check("HNSW", DataType::Int8Vector, "HAMMING", "int vector index does not support metric type: HAMMING");
+    check("BIN_FLAT", DataType::BinaryVector, "L2", "binary vector index does not support metric type: L2");
+    let lists = "metric type SUBSTRUCTURE not found or not supported, supported: [HAMMING JACCARD]";
+    check("BIN_IVF_FLAT", DataType::BinaryVector, "SUBSTRUCTURE", lists);
+    let sparse = "only IP&BM25 is the supported metric type for sparse index";
+    check("SPARSE_WAND", DataType::SparseFloatVector, "L2", sparse);
+    check("AUTOINDEX", DataType::SparseFloatVector, "COSINE", sparse);
+    check("SPARSE_WAND", DataType::SparseFloatVector, "BM25", "only BM25 Function output field support BM25 metric type");
+    assert!(check_build("BIN_FLAT", DataType::BinaryVector, 128, &strings(&[("metric_type", "SUPERSTRUCTURE")])).is_ok());
+}
+
+#[test]
+fn parameters_of_codes_and_sparse_lists() {
+    let check = |name: &str, key: &str, value: &str, text: &str| {
+        let (data_type, metric) = if name == "IVF_SQ8" { (DataType::FloatVector, "L2") } else { (DataType::SparseFloatVector, "IP") };
+        let built = check_build(name, data_type, 128, &strings(&[("metric_type", metric), (key, value)]));
+        match text {
+            "" => assert!(built.is_ok(), "{key} {value}: {built:?}"),
+            _ => assert_eq!(built.expect_err(text).reason(), format!("{text}: invalid parameter")),
+        }
+    };
+    let ratio = |value| format!("Out of range in json: param 'drop_ratio_build' ({value}) should be in range [0.000000, 1.000000)");
+    check("SPARSE_INVERTED_INDEX", "drop_ratio_build", "0.3", "");
+    check("SPARSE_INVERTED_INDEX", "drop_ratio_build", "1.0", &ratio("1.0"));
+    check("SPARSE_WAND", "drop_ratio_build", "-0.1", &ratio("-0.1"));
+    check("SPARSE_WAND", "drop_ratio_build", "x", "invalid float value, key: 'drop_ratio_build', value: 'x'");
+    check("SPARSE_WAND", "inverted_index_algo", "DAAT_MAXSCORE", "");
+    let supported = "[TAAT_NAIVE DAAT_WAND DAAT_MAXSCORE BLOCK_MAX_MAXSCORE BLOCK_MAX_WAND SINDI]";
+    let unknown = format!("sparse inverted index algo INVALID not found or not supported, supported: {supported}");
+    check("SPARSE_WAND", "inverted_index_algo", "INVALID", &unknown);
+    check("IVF_SQ8", "nlist", "0", "Out of range in json: param 'nlist' (0) should be in range [1, 65536]");
+    check("IVF_SQ8", "sq_type", "SQ8", "");
+    check("IVF_SQ8", "sq_type", "SQ3", "invalid scalar quantizer type");
+    check("IVF_SQ8", "refine", "True", "");
+    check("IVF_SQ8", "refine_type", "FP16", "");
+    check("IVF_SQ8", "refine_type", "INT8", "invalid refine type : INT8, optional types are [sq6, sq8, fp16, bf16, fp32, flat]");
+}
+
+#[test]
 fn build_errors() {
     let check = |index_type: &str, data_type: DataType, pairs: &[(&str, &str)], text: &str| {
         let error = check_build(index_type, data_type, 128, &strings(pairs)).expect_err(text);
@@ -106,6 +189,17 @@ fn search_errors() {
     check("HNSW", json!({"ef": 0}), 10, range);
     check("IVF_FLAT", json!({"nprobe": 0}), 10, "Out of range in json: param 'nprobe' (0) should be in range [1, 65536]");
     check("IVF_FLAT", json!({"nprobe": 65537}), 10, "Out of range in json: param 'nprobe' (65537) should be in range [1, 65536]");
+    let ratio = "Out of range in json: param 'drop_ratio_search' (1.0) should be in range [0.000000, 1.000000)";
+    check("SPARSE_WAND", json!({"drop_ratio_search": 1.0}), 10, ratio);
+    let wrong = "Type conflict in json: param 'drop_ratio_search' (true) should be a number";
+    check("SPARSE_WAND", json!({"drop_ratio_search": true}), 10, wrong);
+    let ratio = "Out of range in json: param 'dim_max_score_ratio' (2) should be in range [0.500000, 1.300000]";
+    check("SPARSE_INVERTED_INDEX", json!({"dim_max_score_ratio": 2}), 10, ratio);
+    let refined = "param 'refine_k' (0) should be in range [1.000000, 340282346638528859811704183484516925440.000000]";
+    check("IVF_SQ8", json!({"refine_k": 0}), 10, &format!("Out of range in json: {refined}"));
+    check("BIN_IVF_FLAT", json!({"nprobe": 0}), 10, "Out of range in json: param 'nprobe' (0) should be in range [1, 65536]");
+    let dropped = check_search("SPARSE_WAND", &object(json!({"drop_ratio_search": "0.5"})), Purpose::Range).expect("good parameters");
+    assert_eq!(dropped.drop_ratio, 0.5);
     let unknown = check_search("ANNOY", &Map::new(), Purpose::Nearest { k: 1 }).expect_err("no such type");
     assert_eq!(unknown.reason(), "invalid parameter[expected=valid index][actual=invalid index type: ANNOY]");
     assert!(IndexKind::from_name("HNSW").is_ok());

@@ -11,7 +11,7 @@ use base::cpu::CpuPool;
 use base::metrics::{Counter, Histogram, Metrics, milvus};
 use index::params::BuildParams;
 use index::scalar::{self, ScalarKind};
-use index::{BuildContext, Progress, SliceRows, build};
+use index::{BuildContext, Progress, VectorRows, Vectors, build};
 use role::Call;
 use role::index::{BuildTask, CompactionTask, IndexNode};
 use store::manifest::{IndexFile, Segment};
@@ -19,7 +19,6 @@ use store::name::{self, AttemptId};
 use store::object::StoreError;
 use store::reference::ObjectRef;
 use store::segment_file::{ScrubCursor, SegmentReader};
-use types::column::Values;
 use types::index_params::IndexDefinition;
 use types::{Error, Result};
 
@@ -119,15 +118,15 @@ fn build_container(reader: &SegmentReader, definition: &IndexDefinition, context
         return Ok(scalar::build(&reader.column(definition.field)?, kind)?.to_bytes());
     }
     let column = reader.vectors(definition.field)?;
-    let Values::FloatVector { dimension, data } = column.values() else {
-        return Err(Error::internal(format!("an index of {} is to be built", column.values().data_type())));
-    };
-    let params = BuildParams::from_definition(definition, *dimension)?;
+    let data_type = column.values().data_type();
+    let vectors = Vectors::of(column.values());
+    let vectors = vectors.ok_or_else(|| Error::internal(format!("an index of {data_type} is to be built as one of vectors")))?;
+    let params = BuildParams::from_definition(definition, data_type, vectors.dim())?;
     let rows = match column.row_map() {
-        Some(map) => SliceRows::with_row_map(*dimension, data, map, column.rows()),
-        None => SliceRows::new(*dimension, data),
+        Some(map) => VectorRows::with_row_map(vectors, map, column.rows()),
+        None => VectorRows::new(vectors),
     };
-    let draft = build::build(&params, &rows, context)?;
+    let draft = build::build(&params, rows, context)?;
     Ok(draft.to_bytes())
 }
 

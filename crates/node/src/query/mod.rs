@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use base::World;
 use base::cpu::CpuPool;
 use expr::Plan;
+use index::Vectors;
 use index::params::{IndexKind, Purpose, SearchParams, check_search};
 use parking_lot::{Mutex, RwLock};
 use role::Call;
@@ -23,7 +24,6 @@ use role::query::{
 };
 use segment::{Place, Version, query, search};
 use types::batch::Batch;
-use types::column::Values;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::index_params::{IndexDefinition, Metric};
 use types::time::Timestamp;
@@ -321,18 +321,14 @@ fn answer_search(
     (pool, cancelled): (&CpuPool, &AtomicBool),
 ) -> Result<SearchResponse> {
     let scope = &request.scope;
-    let Values::FloatVector { dimension, data } = &request.queries else {
-        let reason = format!("a search of a field of {} is not supported: unsupported operation", request.queries.data_type());
-        return Err(Error::new(Code::UNSUPPORTED, reason));
-    };
+    let queries = Vectors::of(&request.queries).ok_or_else(|| Error::internal("a search without vectors to search for"))?;
     let mut found = Vec::new();
     let mut hits = 0;
     let queries_at_once = (HITS_AT_ONCE / request.limit.max(1)).max(1);
-    for queries in data.chunks(queries_at_once * dimension) {
+    for queries in queries.chunks(queries_at_once) {
         let wanted = search::Search {
             field: request.field,
             queries,
-            dimension: *dimension,
             limit: request.limit,
             metric,
             params,

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use base::cpu::CpuPool;
 use foldhash::HashSet;
-use index::params::IndexKind;
 use index::{Range, SearchOptions, flat};
 use types::Result;
 use types::value::Key;
@@ -54,10 +53,10 @@ fn smallest_keys(
 ) -> Result<Vec<Found>> {
     let allowed = &snapshot.allowed[part];
     let range = Range { from: distance, below: distance.next_up() };
-    let query = &request.queries[query * request.dimension..][..request.dimension];
+    let query = request.queries.one(query);
     let mut rows = Vec::new();
     with_vectors(request, &snapshot.parts[part], |vectors, index| {
-        if index.is_some_and(|index| index.description().index_type != IndexKind::Flat.name()) {
+        if index.is_some_and(|index| !index.description().is_exact()) {
             return Ok(());
         }
         let k = allowed.count_ones();

@@ -373,8 +373,7 @@ impl World {
         let limit = 1 + self.random.below(6) as usize;
         let request = search::Search {
             field: FieldId(102),
-            queries: &query,
-            dimension: 2,
+            queries: query[..].into(),
             limit,
             metric: Metric::L2,
             params: &SearchParams::defaults(IndexKind::Flat, Purpose::Nearest { k: limit }),
