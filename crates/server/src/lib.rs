@@ -14,6 +14,7 @@ pub mod planted;
 mod port;
 pub mod process;
 mod reload;
+mod rest;
 pub mod roles;
 mod sample;
 pub mod serving;

@@ -171,6 +171,11 @@ async fn not_found(request: Request<Body>) -> Result<Response<Body>, Infallible>
         headers.insert("grpc-message", HeaderValue::from_static("unknown service or method"));
         return Ok(response);
     }
-    let body = serde_json::json!({ "code": Code::UNIMPLEMENTED.0, "message": format!("no such path: {}", request.uri().path()) });
-    Ok((StatusCode::NOT_FOUND, axum::Json(body)).into_response())
+    Ok(no_such_path(request.uri().path()))
+}
+
+/// The answer to a path that isn't there, for who doesn't speak gRPC.
+pub fn no_such_path(path: &str) -> Response<Body> {
+    let body = serde_json::json!({ "code": Code::UNIMPLEMENTED.0, "message": format!("no such path: {path}") });
+    (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
 }

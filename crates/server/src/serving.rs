@@ -19,6 +19,7 @@ use crate::planted::Planted;
 use crate::port::{EVERY_ADDRESS, Port};
 use crate::process::{Process, Start};
 use crate::reload::Reloading;
+use crate::rest;
 use crate::roles::{Role, RoleSet};
 use crate::sample::{self, Sampler};
 use crate::storage::{self, Opened};
@@ -65,12 +66,7 @@ impl Server {
         let sampler = Arc::new(Sampler::new(world));
         let mut serving = vec![serve_admin(world, config, &health, sampler.clone()).await?];
         // Ports before storage: who can't listen must not take part.
-        let port = match run.has(Role::Proxy) {
-            true => {
-                Some(Port::bind((config.proxy.ip.as_deref().unwrap_or(EVERY_ADDRESS), config.proxy.port), "proxy.ip, proxy.port").await?)
-            }
-            false => None,
-        };
+        let ports = if run.has(Role::Proxy) { Some(ClientPorts::bind(config).await?) } else { None };
         let internal = Internal::bind(config, run).await?;
         let opened = storage::open(world, config, Deployment { standalone: run.is_all(), data }, &health).await?;
         let storage = &opened.storage;
@@ -107,14 +103,8 @@ impl Server {
         world.tasks.spawn(reloading.run(world.clone(), changes)).detach();
 
         let patience = Patience::of(config);
-        match (port, proxy) {
-            (Some(port), Some(proxy)) => {
-                let service = MilvusServiceServer::from_arc(proxy.clone())
-                    .max_decoding_message_size(config.proxy.grpc.server_max_recv_size.0 as usize)
-                    .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
-                tracing::info!(address = %port.address(), "ready");
-                serving.push(world.tasks.spawn(port.serve(world.clone(), client_routes(service).await, patience.requests)));
-            }
+        match (ports, proxy) {
+            (Some(ports), Some(proxy)) => serving.extend(ports.serve(world, config, proxy).await),
             _ => tracing::info!(address, "ready"),
         }
         Ok(Self { world: world.clone(), process, opened, patience, serving })
@@ -143,6 +133,45 @@ async fn serve_admin(world: &World, config: &Config, health: &Health, sampler: A
     tracing::info!(address = %port.address(), "health and metrics");
     let router = admin::router(health.clone(), sampler);
     Ok(world.tasks.spawn(port.serve(world.clone(), router, Duration::from_secs(1))))
+}
+
+/// Where clients connect.
+struct ClientPorts {
+    port: Port,
+    /// REST's own port, if it has one.
+    rest: Option<Port>,
+}
+
+impl ClientPorts {
+    async fn bind(config: &Config) -> Result<Self> {
+        let host = config.proxy.ip.as_deref().unwrap_or(EVERY_ADDRESS);
+        let port = Port::bind((host, config.proxy.port), "proxy.ip, proxy.port").await?;
+        let rest = match config.proxy.http.port {
+            Some(own) if config.proxy.http.enabled => Some(Port::bind((host, own), "proxy.ip, proxy.http.port").await?),
+            _ => None,
+        };
+        Ok(Self { port, rest })
+    }
+
+    async fn serve(self, world: &World, config: &Config, proxy: &Arc<Proxy>) -> Vec<base::task::Task<()>> {
+        let service = MilvusServiceServer::from_arc(proxy.clone())
+            .max_decoding_message_size(config.proxy.grpc.server_max_recv_size.0 as usize)
+            .max_encoding_message_size(config.proxy.grpc.server_max_send_size.0 as usize);
+        let grace = Patience::of(config).requests;
+        let mut routes = client_routes(service).await;
+        let mut serving = Vec::new();
+        let rest = rest::routes(world, config, proxy);
+        match self.rest {
+            Some(own) => {
+                tracing::info!(address = %own.address(), "REST");
+                serving.push(world.tasks.spawn(own.serve(world.clone(), rest, grace)));
+            }
+            None => routes = routes.merge(rest),
+        }
+        tracing::info!(address = %self.port.address(), "ready");
+        serving.push(world.tasks.spawn(self.port.serve(world.clone(), routes, grace)));
+        serving
+    }
 }
 
 async fn client_routes(service: MilvusServiceServer<Proxy>) -> axum::Router {

@@ -97,13 +97,13 @@ section! {
     /// REST.
     pub struct ProxyHttp {
         /// Whether REST is served.
-        "enabled" => enabled: bool = "true" .ignored();
+        "enabled" => enabled: bool = "true";
         /// A port of its own; empty shares `proxy.port`.
-        "port" => port: Option<u16> = "" .ignored();
-        /// Whether integers may stand in JSON as texts.
-        "acceptTypeAllowInt64" => accept_type_allow_int64: bool = "true" .ignored();
+        "port" => port: Option<u16> = "";
+        /// Whether Int64 values stand in answers as numbers where a request says nothing; else as texts.
+        "acceptTypeAllowInt64" => accept_type_allow_int64: bool = "true";
         /// How long a request may take where it says nothing.
-        "requestTimeoutMs" => request_timeout: Duration = "30000" .unit(Unit::Milliseconds) .ignored();
+        "requestTimeoutMs" => request_timeout: Duration = "30000" .unit(Unit::Milliseconds);
         /// How long the head of a request may take.
         "readHeaderTimeout" => read_header_timeout: Duration = "5s" .unit(Unit::Seconds) .ignored();
         /// An idle connection is closed after this time.

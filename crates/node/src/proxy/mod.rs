@@ -4,7 +4,9 @@
 //! ([`write`], [`delete`]) and reads ([`search`], [`query`]) does the work in domain types and speaks to the other roles through their
 //! traits. Texts and codes are Milvus's.
 //!
-//! Not here: listening (`server`), authentication, quotas, REST, and every RPC that isn't named in [`grpc`], which answers UNIMPLEMENTED.
+//! REST ([`rest`]) stands before the same service.
+//!
+//! Not here: listening (`server`), authentication, quotas, and every RPC that isn't named in [`grpc`], which answers UNIMPLEMENTED.
 //!
 //! Invariants: a definition is used only as [`cache::Cache`] gives it; a write goes into the log through [`stream::Streams`] alone; every
 //! wait ends at the request's deadline.
@@ -34,6 +36,7 @@ pub mod queries;
 pub mod query;
 pub mod read;
 pub mod replicas;
+pub mod rest;
 pub mod results;
 pub mod route;
 pub mod schema;

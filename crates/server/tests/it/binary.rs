@@ -116,6 +116,11 @@ impl Binary {
         self.address("message=ready")
     }
 
+    /// Where REST is served, if it has a port of its own.
+    pub fn rest(&mut self) -> String {
+        self.address("message=REST")
+    }
+
     fn address(&mut self, part: &str) -> String {
         let line = self.line(part);
         let (_, address) = line.split_once("address=").unwrap_or_else(|| panic!("no address in {line}"));

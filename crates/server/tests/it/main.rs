@@ -6,6 +6,7 @@ mod cluster;
 mod metrics;
 mod milvus;
 mod quarantine;
+mod rest;
 mod settings;
 mod sim;
 mod storage;

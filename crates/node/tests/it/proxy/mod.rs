@@ -4,4 +4,5 @@ mod client;
 mod fake;
 mod names;
 mod reads;
+mod rest;
 mod writes;
