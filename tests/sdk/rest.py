@@ -173,12 +173,32 @@ def manners() -> None:
     expect(post("collections/absent", {})[0], 404)
 
 
+def older(client: pymilvus.MilvusClient) -> None:
+    """REST v1."""
+    def v1(path: str, body: dict | None = None) -> dict:
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{SERVER.uri}/v1/vector/{path}", data), timeout=60) as answer:
+            return json.load(answer)
+    name, strong = "rest_v1", {"consistencyLevel": "Strong"}
+    expect(v1("collections/create", {"collectionName": name, "dimension": DIMENSION}), {"code": 200, "data": {}})
+    expect(name in v1("collections")["data"], True)
+    expect(client.list_indexes(name), ["vector_idx"])
+    keys = v1("insert", {"collectionName": name, "data": [{"vector": vector.tolist()} for vector in VECTORS[:10]]})["data"]["insertIds"]
+    expect(v1("query", {"collectionName": name, "filter": f"id == {keys[3]}", "outputFields": ["id"]} | strong)["data"], [{"id": keys[3]}])
+    expect(v1(f"collections/describe?collectionName={name}")["data"]["fields"][1]["type"], f"FloatVector({DIMENSION})")
+    found = client.query(name, filter="id > 0", output_fields=["id"], consistency_level="Strong")
+    expect(sorted(row["id"] for row in found), sorted(keys))
+    expect(v1("search", {"collectionName": name, "vector": VECTORS[3].tolist(), "limit": 1} | strong)["data"][0]["id"], keys[3])
+    expect(v1("collections/drop", {"collectionName": name}), {"code": 200, "data": {}})
+
+
 def main() -> None:
     client = pymilvus.MilvusClient(SERVER.uri)
     try:
         quick(client)
         full(client)
         manners()
+        older(client)
         client.close()
         expect(SERVER.stop(), 0)
     except BaseException:

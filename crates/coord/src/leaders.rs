@@ -26,6 +26,7 @@ use role::query::{Leader, LoadRequest, LoadState, QueryCoord};
 use role::root::{CollectionRef, CreateCollection, RootCoord};
 use types::collection::Collection;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
+use types::schema::Field;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
@@ -193,6 +194,11 @@ impl RootCoord for Leaders {
 
     async fn drop_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
         self.root(call, |root| async move { root.drop_partition(call, collection, name).await }).await
+    }
+
+    async fn add_field(&self, call: &Call, collection: CollectionId, field: Field) -> Result<()> {
+        let field = &field;
+        self.root(call, |root| async move { root.add_field(call, collection, field.clone()).await }).await
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {

@@ -23,6 +23,7 @@ use role::root::{CollectionRef, CreateCollection, RootCoord};
 use tokio_util::sync::CancellationToken;
 use types::collection::Collection;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
+use types::schema::Field;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
@@ -181,6 +182,10 @@ impl RootCoord for Seat<Root> {
 
     async fn drop_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
         self.leading()?.drop_partition(call, collection, name).await
+    }
+
+    async fn add_field(&self, call: &Call, collection: CollectionId, field: Field) -> Result<()> {
+        self.leading()?.add_field(call, collection, field).await
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {

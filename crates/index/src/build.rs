@@ -71,7 +71,7 @@ pub fn build(params: &BuildParams, rows: VectorRows<'_>, context: &BuildContext<
         return Err(Error::internal(format!("{} does not measure vectors of {element:?}", params.metric)));
     }
     context.progress.step(0, 1)?;
-    let structure = auto::structure_for(params, rows.len());
+    let structure = auto::structure_for(params, rows.vectors());
     let json = params_json(structure);
     let draft = match structure {
         Structure::Flat => flat::build(space, rows, json),
@@ -88,7 +88,7 @@ pub fn build(params: &BuildParams, rows: VectorRows<'_>, context: &BuildContext<
 pub fn memory_bytes(params: &BuildParams, column: Vectors<'_>) -> u64 {
     let (vectors, dim) = (column.len() as u64, column.dim() as u64);
     let rows_and_norms = 2 * 4 * vectors;
-    let structure = match (auto::structure_for(params, column.len()), column) {
+    let structure = match (auto::structure_for(params, column), column) {
         (Structure::Flat, _) => 0,
         (Structure::IvfFlat { nlist }, _) => ivf::build_memory_bytes(vectors, dim, ivf::Shape { nlist, coded: false }),
         (Structure::IvfSq8 { nlist }, _) => ivf::build_memory_bytes(vectors, dim, ivf::Shape { nlist, coded: true }),

@@ -112,7 +112,9 @@ mod tests {
             top.offer(*neighbor);
         }
         assert_eq!(top.len(), expected.len(), "{offered} offered, k {k}");
+        assert!(expected.last().is_none_or(|last| top.limit() >= last.distance()), "{offered} offered, k {k}");
         assert_eq!(top.sorted(), expected, "{offered} offered, k {k}");
+        assert!(expected.last().is_none_or(|last| offered <= k || top.limit() == last.distance()), "{offered} offered, k {k}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use types::Result;
 use types::collection::{Collection, Consistency};
 use types::id::{CollectionId, PartitionId, WriterId};
-use types::schema::Schema;
+use types::schema::{Field, Schema};
 use types::time::Timestamp;
 
 use crate::Call;
@@ -36,6 +36,13 @@ pub trait RootCoord: Send + Sync {
 
     /// Drops a partition with its rows; an absent one is a success.
     async fn drop_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()>;
+
+    /// Adds a field to a live collection, checked but for its id, which is drawn here: rows that are there read as its default, else as null.
+    /// Returns when every shard's log and every proxy know; the same field again is a success.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER`: another field has the name.
+    async fn add_field(&self, call: &Call, collection: CollectionId, field: Field) -> Result<()>;
 
     /// Names of databases, `default` first.
     async fn databases(&self, call: &Call) -> Result<Vec<String>>;

@@ -85,7 +85,9 @@ impl<'a> Compaction<'a> {
         }
         let mut outputs = cutter.outputs;
         // One that could get no segment of its own lies behind others.
-        outputs.iter_mut().for_each(|rows| rows.sort_unstable_by_key(|source| (source.partition, source.timestamp, source.segment, source.row)));
+        outputs
+            .iter_mut()
+            .for_each(|rows| rows.sort_unstable_by_key(|source| (source.partition, source.timestamp, source.segment, source.row)));
         Ok(Self { inputs, schema: &state.schema, outputs })
     }
 

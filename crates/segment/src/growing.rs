@@ -9,15 +9,18 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 use parking_lot::RwLock;
+use types::Result;
 use types::batch::Batch;
 use types::bitset::Bitset;
 use types::column::Column;
 use types::delete::DeleteEntry;
 use types::id::{FieldId, PartitionId};
 use types::record::Rows;
+use types::schema::Schema;
 use types::time::Timestamp;
 use types::value::Key;
 
+use crate::conform::conform;
 use crate::control::ControlState;
 
 /// Rows of a merged chunk, at most: what a filter evaluates and a scan reads in one go.
@@ -182,6 +185,21 @@ impl Growing {
         self.next_row = chunk.end_row();
         self.chunks.push(Arc::new(chunk));
         self.merge_small();
+    }
+
+    /// Brings every row to a newer version of the schema.
+    ///
+    /// # Errors
+    /// `DATA_INTEGRITY`: rows lack a field that must have values; nothing was changed.
+    pub fn conform(&mut self, schema: &Schema) -> Result<()> {
+        let conformed = self.chunks.iter().map(|chunk| {
+            let batch = conform(schema, &chunk.batch)?;
+            let (timestamps, partitions) = (chunk.timestamps.clone(), chunk.partitions.clone());
+            Ok(Arc::new(Chunk { first_row: chunk.first_row, batch, timestamps, partitions }))
+        });
+        self.chunks = conformed.collect::<Result<_>>()?;
+        self.bytes = self.chunks.iter().map(|chunk| chunk.batch.bytes()).sum();
+        Ok(())
     }
 
     /// Ends the rows that a delete means.

@@ -141,12 +141,12 @@ fn of_texts(index: &dyn ScalarIndex, within: &TextValues) -> Option<Bitset> {
             Bound::Unbounded => Bound::Unbounded,
         }
     }
-    index.answer(&match within {
-        TextValues::Range(low, high) => Question::Texts(bytes(low), bytes(high)),
-        TextValues::In(set) => Question::TextSet(set.members()),
-        TextValues::Like(like) => Question::TextTest { prefix: like.prefix().as_bytes(), test: &|text| like.matches(text) },
-        TextValues::Regex(regex) => Question::TextTest { prefix: b"", test: &|text| regex.matches(text) },
-    })
+    match within {
+        TextValues::Range(low, high) => index.answer(&Question::Texts(bytes(low), bytes(high))),
+        TextValues::In(set) => index.answer(&Question::TextSet(set.members())),
+        TextValues::Like(like) => index.answer(&Question::TextTest { prefix: like.prefix().as_bytes(), test: &|text| like.matches(text) }),
+        TextValues::Regex(regex) => index.answer(&Question::TextTest { prefix: b"", test: &|text| regex.matches(text) }),
+    }
 }
 
 /// The rows whose arrays hold one of the constants, or all of them.

@@ -10,6 +10,7 @@
 //! Start at [`shard`].
 
 pub mod compact;
+mod conform;
 pub mod control;
 mod filter;
 pub mod gap;

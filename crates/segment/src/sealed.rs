@@ -15,7 +15,7 @@ use types::Result;
 use types::bitset::Bitset;
 use types::delete::DeleteEntry;
 use types::id::{FieldId, IndexId, PartitionId, SegmentId};
-use types::schema::Field;
+use types::schema::{Field, Schema};
 use types::time::Timestamp;
 use types::value::KeyRef;
 
@@ -68,6 +68,15 @@ impl Sealed {
     /// The same rows and deaths with other indexes: when one was built or dropped.
     pub fn with_indexes(&self, indexes: Vec<SealedIndex>) -> Self {
         Self { reader: self.reader.clone(), key: self.key.clone(), indexes, deaths: self.deaths.clone() }
+    }
+
+    /// The same rows, deaths and indexes under another version of the schema.
+    ///
+    /// # Errors
+    /// `DATA_INTEGRITY`: files that contradict the schema.
+    pub fn under(&self, schema: &Schema) -> Result<Self> {
+        let reader = Arc::new(self.reader.under(schema)?);
+        Ok(Self { reader, key: self.key.clone(), indexes: self.indexes.clone(), deaths: self.deaths.clone() })
     }
 
     /// Whether a delete in one is a delete in the other.

@@ -13,16 +13,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use store::manifest::{Flushed, Manifest};
+use types::Result;
 use types::batch::Batch;
-use types::column::{Column, Values};
+use types::column::Column;
 use types::delete::DeleteEntry;
 use types::id::{PartitionId, SegmentId, ShardId};
 use types::position::Position;
-use types::record::{Body, Keys, Record, Rows};
-use types::schema::Schema;
+use types::record::{Body, Control, Keys, Record, Rows};
 use types::time::Timestamp;
-use types::{Error, Result};
 
+use crate::conform::conform;
 use crate::control::ControlState;
 use crate::gap::Gap;
 use crate::growing::{Chunk, Growing, GrowingView};
@@ -44,12 +44,7 @@ pub struct Base {
 impl Base {
     /// What `manifest` says.
     pub fn of(manifest: &Manifest) -> Self {
-        Self {
-            version: manifest.version,
-            flushed: manifest.flushed,
-            state: ControlState::of(manifest),
-            kept_since: manifest.kept_since,
-        }
+        Self { version: manifest.version, flushed: manifest.flushed, state: ControlState::of(manifest), kept_since: manifest.kept_since }
     }
 }
 
@@ -225,7 +220,13 @@ impl Shard {
                 self.growing.insert(&rows, timestamp);
             }
             Body::Control(control) => {
+                if let Control::Schema { schema } = control
+                    && schema.version > self.state.schema.version
+                {
+                    self.growing.conform(schema).map_err(|error| error.context(format_args!("shard {}", self.id)))?;
+                }
                 Arc::make_mut(&mut self.state).fold(control, timestamp);
+                self.conform_segments();
             }
             Body::Refused(_) | Body::Clock | Body::Epoch { .. } => {
                 self.clock = self.clock.max(timestamp);
@@ -303,6 +304,8 @@ impl Shard {
         let known: BTreeMap<SegmentId, Arc<Sealed>> = self.sealed.iter().map(|sealed| (sealed.id(), sealed.clone())).collect();
         self.sealed = segments.sealed.into();
         self.gaps = segments.gaps.into();
+        // They were opened under the manifest's schema, and the log may be further.
+        self.conform_segments();
         self.deletes.retain(|entry| entry.effective > base.flushed.clock);
         // A segment that was here has had each delete as it came.
         let is_fresh = |sealed: &&Arc<Sealed>| known.get(&sealed.id()).is_none_or(|known| !known.shares_deaths(sealed));
@@ -351,37 +354,29 @@ impl Shard {
         }
     }
 
-    /// The rows as the shard's schema has them: columns in its order, those that the writer didn't know filled with default or null.
+    /// The rows as the shard's schema has them.
     fn conform(&self, rows: &Rows) -> Result<Rows> {
+        let batch = conform(&self.state.schema, &rows.batch).map_err(|error| error.context(format_args!("shard {}", self.id)))?;
+        Ok(Rows { runs: rows.runs.clone(), batch })
+    }
+
+    /// Brings segments that were opened under an older schema to the shard's. One that contradicts it becomes a gap.
+    fn conform_segments(&mut self) {
         let schema = &self.state.schema;
-        let count = rows.batch.rows();
-        let mut columns = Vec::with_capacity(schema.fields.len());
-        for field in &schema.fields {
-            columns.push(match rows.batch.column(field.id) {
-                Some(column) if column.values.are_of(field) => column.clone(),
-                Some(column) => {
-                    let actual = column.values.data_type();
-                    return Err(Error::corrupt(format!("shard {}: field {} holds {actual} in the log", self.id, field.name)));
-                }
-                None => absent_column(schema, field.id, count)
-                    .ok_or_else(|| Error::corrupt(format!("shard {}: a record lacks field {}", self.id, field.name)))?,
-            });
+        let mut gaps = Vec::new();
+        let segments = self.sealed.iter().filter_map(|segment| match segment.reader().schema_version() < schema.version {
+            false => Some(segment.clone()),
+            true => segment.under(schema).map(Arc::new).map_err(|error| gaps.push(Gap::of_open(segment, error))).ok(),
+        });
+        self.sealed = segments.collect();
+        if !gaps.is_empty() {
+            self.gaps = self.gaps.iter().cloned().chain(gaps).collect();
         }
-        Ok(Rows { runs: rows.runs.clone(), batch: Batch::new(count, columns) })
     }
 }
 
 /// Memory of a delete entry, about.
 const DELETE_BYTES: usize = 64;
-
-/// The column of a field that rows were written without: its default, else null; `None` where neither is allowed.
-pub fn absent_column(schema: &Schema, field: types::id::FieldId, rows: usize) -> Option<Column> {
-    let field = schema.field_by_id(field)?;
-    if let Some(values) = field.default.as_ref().and_then(|value| Values::repeated(field.data_type, value, rows)) {
-        return Some(Column::new(field.id, values));
-    }
-    field.nullable.then(|| Column::nulls(field, rows))
-}
 
 impl FlushSet {
     /// Rows, dead ones included: a snapshot may still see them.

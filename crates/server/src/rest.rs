@@ -39,12 +39,16 @@ pub fn routes(world: &World, config: &Config, proxy: &Arc<Proxy>) -> Router {
         world: world.clone(),
         body_bytes_max: config.proxy.grpc.server_max_recv_size.0 as usize,
     };
-    Router::new().route(&format!("{}{{*endpoint}}", rest::PREFIX), axum::routing::any(answer)).with_state(service)
+    let below = |prefix: &str| format!("{prefix}{{*endpoint}}");
+    Router::new()
+        .route(&below(rest::PREFIX), axum::routing::any(answer))
+        .route(&below(rest::v1::PREFIX), axum::routing::any(answer))
+        .with_state(service)
 }
 
 async fn answer(State(service): State<Service>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    let expected = match service.rest.expect(&head.method, head.uri.path(), &head.headers) {
+    let expected = match service.rest.expect(&head.method, &head.uri, &head.headers) {
         None => return port::no_such_path(head.uri.path()),
         Some(Err(response)) => return response.map(Body::from),
         Some(Ok(expected)) => expected,

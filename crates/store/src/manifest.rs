@@ -57,11 +57,15 @@ pub struct Manifest {
     #[serde(default)]
     pub imports: BTreeMap<JobId, Import>,
     /// Rows that ended at or below it may be in no segment any more: a read as of an earlier time would miss some.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub kept_since: Timestamp,
     /// Named snapshots that this version answers for: compaction keeps the rows that they see.
     #[serde(default)]
     pub snapshots: BTreeMap<String, Snapshot>,
+}
+
+fn is_zero(timestamp: &Timestamp) -> bool {
+    *timestamp == Timestamp::ZERO
 }
 
 /// Whether a shard is there.

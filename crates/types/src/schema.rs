@@ -269,6 +269,14 @@ impl Schema {
         self.fields.iter().filter(|field| field.data_type.is_vector())
     }
 
+    /// The next version, with one more field: behind the others, but for `$meta`.
+    pub fn with_field(&self, field: Field) -> Self {
+        let mut fields = self.fields.clone();
+        let at = fields.iter().position(|field| field.kind == FieldKind::Dynamic).unwrap_or(fields.len());
+        fields.insert(at, field);
+        Self { version: self.version + 1, fields }
+    }
+
     fn of_kind(&self, kind: FieldKind) -> Option<&Field> {
         self.fields.iter().find(|field| field.kind == kind)
     }

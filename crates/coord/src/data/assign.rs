@@ -113,17 +113,18 @@ pub(super) async fn channels(context: &Context, call: &Call, sequencers: &Sequen
     if !moves.is_empty() {
         sequencers.leases.outlive(context, present(&assigned, &moves)).await;
         appoint(context, &assigned, &moves).await?;
-    } else if settled && assigned.values().all(|found| sequencers.confirmed(&found.value)) {
-        if let Some(surplus) = surplus(&all, &current, &live) {
-            let moves = [surplus];
-            tokio::select! {
-                biased;
-                // Another plan may be needed, and at once; this round comes again.
-                _ = changes.changed() => sequencers.leases.go_on(present(&assigned, &moves)),
-                () = sequencers.leases.outlive(context, present(&assigned, &moves)) => {
-                    tracing::info!(channel = %moves[0].0, to = %moves[0].1, "a channel goes to a data node with fewer");
-                    appoint(context, &assigned, &moves).await?;
-                }
+    } else if settled
+        && assigned.values().all(|found| sequencers.confirmed(&found.value))
+        && let Some(surplus) = surplus(&all, &current, &live)
+    {
+        let moves = [surplus];
+        tokio::select! {
+            biased;
+            // Another plan may be needed, and at once; this round comes again.
+            _ = changes.changed() => sequencers.leases.go_on(present(&assigned, &moves)),
+            () = sequencers.leases.outlive(context, present(&assigned, &moves)) => {
+                tracing::info!(channel = %moves[0].0, to = %moves[0].1, "a channel goes to a data node with fewer");
+                appoint(context, &assigned, &moves).await?;
             }
         }
     }

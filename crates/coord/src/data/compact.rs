@@ -102,7 +102,8 @@ fn packed<'a>(class: &[&'a Segment], bytes_max: u64) -> Vec<Vec<&'a Segment>> {
 /// Segments that are worth a rewriting by themselves: by what deletes, dropped partitions and truncations that may be applied have killed of them.
 fn worn(manifest: &Manifest, policy: &Policy) -> Vec<SegmentId> {
     let may_apply = |file: &&DeleteFileRef| file.effective.1 <= policy.horizon;
-    let files: Vec<(&DeleteFileRef, u64)> = manifest.deletes.iter().filter(may_apply).map(|file| (file, rows_under(manifest, file))).collect();
+    let files: Vec<(&DeleteFileRef, u64)> =
+        manifest.deletes.iter().filter(may_apply).map(|file| (file, rows_under(manifest, file))).collect();
     let is_worn = |segment: &&Segment| {
         let rows = u64::from(segment.rows);
         let needed = || files.iter().filter(|(file, _)| segment.needs(file));
@@ -233,7 +234,10 @@ impl Data {
         let done = self.context.ended.run_until_cancelled(done).await;
         match done.unwrap_or_else(|| Err(Error::timeout("a term that is over"))) {
             // Another one, a truncation or a drop was first: the next round plans anew.
-            Err(error) if error.code() == Code::UNSUPPORTED => Ok(tracing::info!(%shard, %error, "a compaction came too late")),
+            Err(error) if error.code() == Code::UNSUPPORTED => {
+                tracing::info!(%shard, %error, "a compaction came too late");
+                Ok(())
+            }
             done => done.inspect_err(|error| tracing::warn!(%shard, %error, "a compaction failed and is tried again")),
         }
     }
@@ -313,7 +317,8 @@ mod tests {
 
     #[test]
     fn segments_of_one_size_are_merged_when_they_are_enough() {
-        let of = |sizes: &[u64], flushed_ms| manifest((1..).zip(sizes).map(|(id, size)| segment(id, *size, &[(1, 100)])).collect(), flushed_ms);
+        let of =
+            |sizes: &[u64], flushed_ms| manifest((1..).zip(sizes).map(|(id, size)| segment(id, *size, &[(1, 100)])).collect(), flushed_ms);
         check(&of(&[20, 20, 20], NOW), &policy(), &[]);
         check(&of(&[20, 20, 20, 200], NOW), &policy(), &[]);
         check(&of(&[20, 20, 200, 20, 20], NOW), &policy(), &[&[1, 2, 4, 5]]);

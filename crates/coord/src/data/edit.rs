@@ -241,7 +241,8 @@ mod tests {
         let once = edit(&two, compact(&[2, 3], vec![merged(0)])).manifest;
         assert!(apply(&once, &compact(&[2, 3], vec![merged(0)])).is_err());
         // A partition was dropped meanwhile: what comes back of it is dead.
-        let dropped = edit(&two, flushed_edit(FlushEdit { dropped_partitions: [PartitionId(7)].into(), ..flush(8, 9, Vec::new()) })).manifest;
+        let dropped =
+            edit(&two, flushed_edit(FlushEdit { dropped_partitions: [PartitionId(7)].into(), ..flush(8, 9, Vec::new()) })).manifest;
         assert!(edit(&dropped, compact(&[2], vec![segment(9, 7, (20, 30))])).manifest.segments.iter().all(|segment| segment.id.0 == 3));
     }
 

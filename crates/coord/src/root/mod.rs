@@ -3,6 +3,7 @@
 //! A change of a definition goes meta first, then the log, then the caches (`docs/design.md` §6). What is begun in meta is finished by
 //! [`resume`], by this leader or the next.
 
+mod alter;
 mod channels;
 mod create;
 mod drop;
@@ -22,7 +23,7 @@ use role::Call;
 use role::root::{Changed, CollectionRef, CreateCollection, RootCoord};
 use types::collection::Collection;
 use types::id::{CollectionId, DatabaseId, WriterId};
-use types::schema::Schema;
+use types::schema::{Field, Schema};
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
@@ -246,6 +247,15 @@ impl RootCoord for Root {
         drop::begin_partition(&self.context, &found, partition).await?;
         self.invalidate(call, &Changed { collection, dropped_partition: Some(partition) }).await?;
         drop::finish_partition(&self.context, call, collection, partition).await
+    }
+
+    async fn add_field(&self, call: &Call, collection: CollectionId, field: Field) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let found = self.by_id(collection)?;
+        match alter::begin_field(&self.context, &found, field).await? {
+            Some(operation) => alter::finish(&self.context, call, collection, operation).await,
+            None => Ok(()),
+        }
     }
 
     async fn databases(&self, _call: &Call) -> Result<Vec<String>> {

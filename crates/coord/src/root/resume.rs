@@ -5,7 +5,7 @@ use role::Call;
 use role::root::Changed;
 use types::{Error, Result};
 
-use super::{create, drop, invalidate};
+use super::{alter, create, drop, invalidate};
 use crate::context::Context;
 use crate::view::collection as found;
 
@@ -36,7 +36,8 @@ async fn one(context: &Context, call: &Call, intent: &Intent) -> Result<()> {
             invalidate(context, call, &Changed { collection, dropped_partition: Some(partition) }).await?;
             drop::finish_partition(context, call, collection, partition).await
         }
-        Operation::Truncate { .. } | Operation::ChangeSchema { .. } | Operation::ImportCommit { .. } => Err(newer(&collection, intent)),
+        Operation::ChangeSchema { collection, .. } => alter::finish(context, call, collection, intent.id).await,
+        Operation::Truncate { .. } | Operation::ImportCommit { .. } => Err(newer(&collection, intent)),
     }
 }
 

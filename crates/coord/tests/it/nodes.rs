@@ -240,7 +240,8 @@ impl IndexNode for Node {
         merged.partitions[0].rows = merged.rows;
         merged.deletes_applied_to = task.applied_to;
         let name = |file: &SegmentFile| format!("segment/{}/{}/{}", task.shard.collection, merged.id, file.kind);
-        let files = merged.files.iter().map(|file| SegmentFile { kind: file.kind, object: ObjectRef { name: name(file), ..file.object.clone() } });
+        let files =
+            merged.files.iter().map(|file| SegmentFile { kind: file.kind, object: ObjectRef { name: name(file), ..file.object.clone() } });
         merged.files = files.collect();
         Ok(vec![merged])
     }

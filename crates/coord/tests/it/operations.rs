@@ -7,7 +7,8 @@ use meta::store::Transaction;
 use role::data::DataCoord;
 use role::root::RootCoord;
 use types::Code;
-use types::id::{ChannelName, ShardId};
+use types::id::{ChannelName, FieldId, ShardId};
+use types::schema::Field;
 
 use crate::fixture::{Cluster, request};
 
@@ -67,6 +68,35 @@ async fn a_dropped_partition_that_another_leader_goes_on_with_is_told_to_proxies
     term.root.resume(&cluster.call()).await.expect("it can go on");
     assert_eq!(node.count("invalidate"), before + 1);
     assert_eq!(cluster.keys("catalog/intent/").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_added_field_goes_on_where_a_log_or_a_proxy_was_away() {
+    let cluster = Cluster::new();
+    let term = cluster.started().await;
+    let collection = cluster.create(&term, "books", 2).await;
+    let number = collection.schema.fields[1].clone();
+    let added = |name: &str| Field { name: name.to_owned(), nullable: true, ..number.clone() };
+    let node = &cluster.nodes[0];
+    for (at, (name, fails)) in [("a", "control"), ("b", "invalidate")].into_iter().enumerate() {
+        node.fail(fails, if fails == "control" { 1 } else { usize::MAX });
+        term.root.add_field(&cluster.call(), collection.id, added(name)).await.expect_err("one doesn't know yet");
+        node.fail(fails, 0);
+        let schema = cluster.find(&term, "books").await.expect("it is there").schema;
+        let last = schema.fields.last().expect("it has fields");
+        assert_eq!((schema.version, last.id, &last.name[..]), (2 + at as u32, FieldId(102 + at as i64), name));
+        assert_eq!(cluster.keys("catalog/intent/").await, 1, "the operation is still open");
+        match at {
+            0 => term.root.add_field(&cluster.call(), collection.id, added(name)).await.expect("the same again goes on"),
+            _ => term.root.resume(&cluster.call()).await.expect("it can go on"),
+        }
+        assert_eq!(cluster.keys("catalog/intent/").await, 0);
+    }
+    term.root.add_field(&cluster.call(), collection.id, added("a")).await.expect("it is there");
+    let other = Field { description: "another".to_owned(), ..added("a") };
+    let error = term.root.add_field(&cluster.call(), collection.id, other).await.expect_err("the name is taken");
+    assert_eq!(error.reason(), "duplicated field name a: invalid parameter");
+    assert_eq!(cluster.find(&term, "books").await.expect("it is there").schema.version, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@ use types::column::{Column, Strings, Values};
 use types::index_params::Metric;
 use types::{Code, Error, Result};
 
-use crate::file::{Draft, Element, Header, SectionData};
+use crate::Element;
+use crate::file::{Draft, Header, SectionData};
 
 use super::kind::ScalarKind;
 use super::{BITMAP_VALUES_MAX, float_key};

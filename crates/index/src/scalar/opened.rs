@@ -97,13 +97,13 @@ impl Opened {
             (Sorted::Integers(keys), Question::Integers(low, high)) => {
                 let start = keys.partition_point(|&key| i128::from(key) < *low);
                 let end = keys.partition_point(|&key| i128::from(key) <= *high);
-                vec![start..end.max(start)]
+                std::iter::once(start..end.max(start)).collect()
             }
             (Sorted::Integers(keys), Question::IntegerSet(wanted)) => singles(keys, &mut wanted.iter().copied()),
             (Sorted::Floats(keys), Question::Floats(low, high)) => {
                 let (Some(low), Some(high)) = (float_key(*low), float_key(*high)) else { return Some(Vec::new()) };
                 let (start, end) = (keys.partition_point(|&key| key < low), keys.partition_point(|&key| key <= high));
-                vec![start..end.max(start)]
+                std::iter::once(start..end.max(start)).collect()
             }
             (Sorted::Floats(keys), Question::FloatSet(wanted)) => singles(keys, &mut wanted.iter().filter_map(|&value| float_key(value))),
             (Sorted::Texts(..), Question::Texts(low, high)) => {
@@ -117,7 +117,7 @@ impl Opened {
                     Bound::Excluded(high) => self.text_point(|text| text < *high),
                     Bound::Unbounded => self.values(),
                 };
-                vec![start..end.max(start)]
+                std::iter::once(start..end.max(start)).collect()
             }
             (Sorted::Texts(..), Question::TextSet(wanted)) => {
                 let find = |text: &Arc<str>| {

@@ -280,17 +280,17 @@ fn sparse_answers_are_exact_although_most_lists_are_skipped() {
 
 #[test]
 fn autoindex_finds_what_there_is() {
+    // Vectors of 512 bytes: 4,096 of them are 2 MiB.
     let made_of = [
-        (Element::F32, Metric::Cosine),
-        (Element::F16, Metric::L2),
-        (Element::Bf16, Metric::Cosine),
-        (Element::I8, Metric::Cosine),
-        (Element::Bits, Metric::Hamming),
-        (Element::Bits, Metric::Jaccard),
+        (Element::F32, 128, Metric::Cosine),
+        (Element::F16, 256, Metric::L2),
+        (Element::Bf16, 256, Metric::Cosine),
+        (Element::I8, 512, Metric::Cosine),
+        (Element::Bits, 4_096, Metric::Jaccard),
     ];
-    for (element, metric) in made_of {
-        for (vectors, chosen) in [(1_000, "FLAT"), (4_095, "FLAT"), (6_000, "HNSW")] {
-            let made = Made::new(element, vectors, 128);
+    for (element, dim, metric) in made_of {
+        for (vectors, chosen) in [(1_000, "FLAT"), (4_095, "FLAT"), (5_000, "HNSW")] {
+            let made = Made::new(element, vectors, dim);
             let build = BuildParams { kind: IndexKind::Auto, metric, structure: Structure::Hnsw { m: 18, ef_construction: 240 } };
             let index = open_bytes(build_bytes(&build, made.rows(), 2, SEED));
             assert!(index.description().index_type.ends_with(chosen), "{element:?} {vectors}: {}", index.description().index_type);
@@ -306,11 +306,11 @@ fn autoindex_finds_what_there_is() {
 }
 
 #[test]
-fn bits_that_lie_in_no_cluster_are_found_by_autoindex() {
+fn bits_that_lie_in_no_cluster_are_found_by_a_graph() {
     let mut rng = StdRng::seed_from_u64(SEED);
     let bytes: Vec<u8> = (0..6_000 * 16).map(|_| rng.random()).collect();
     let rows = VectorRows::new(Vectors::bits(128, &bytes));
-    let build = BuildParams { kind: IndexKind::Auto, metric: Metric::Hamming, structure: Structure::Hnsw { m: 18, ef_construction: 240 } };
+    let build = BuildParams { kind: IndexKind::Hnsw, metric: Metric::Hamming, structure: Structure::Hnsw { m: 18, ef_construction: 240 } };
     let index = open_bytes(build_bytes(&build, rows, 2, SEED));
     let mut sum = 0.0;
     for _ in 0..30 {
@@ -319,6 +319,5 @@ fn bits_that_lie_in_no_cluster_are_found_by_autoindex() {
         let (hits, _) = found(&index, rows, ask, &params_of(IndexKind::Auto, 10));
         sum += recall(&hits, &exact(Metric::Hamming, rows, ask));
     }
-    println!("recall {}", sum / 30.0);
-    assert!(sum / 30.0 >= 0.8, "recall {}", sum / 30.0);
+    assert!(sum / 30.0 >= 0.9, "recall {}", sum / 30.0);
 }

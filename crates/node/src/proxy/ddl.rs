@@ -2,7 +2,7 @@
 
 use prost::Message;
 use proto::milvus as m;
-use proto::schema::CollectionSchema;
+use proto::schema::{CollectionSchema, FieldSchema};
 use role::root::{CollectionRef, CreateCollection};
 use types::collection::{Collection, Consistency};
 use types::id::CollectionId;
@@ -99,6 +99,16 @@ fn check_property(key: &str, value: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// AddCollectionField: rows that are there read as the field's default, else as null.
+pub async fn add_collection_field(proxy: &Proxy, context: Context, request: m::AddCollectionFieldRequest) -> Result<proto::common::Status> {
+    let wire = FieldSchema::decode(request.schema.clone()).map_err(|error| Error::invalid(format!("the schema can't be read: {error}")))?;
+    let collection = proxy.described(&context, &request.db_name, &request.collection_name).await?;
+    let rules = schema::Rules { collection: &collection.name, limits: &proxy.config().limits };
+    let field = schema::parse_added(&wire, &collection.schema, &rules)?;
+    proxy.roles.root.add_field(&context.call, collection.id, field).await?;
+    Ok(status::success())
 }
 
 /// DropCollection; an absent one is a success.

@@ -121,6 +121,10 @@ impl MilvusService for Proxy {
         self.answer_with("DescribeCollection", request, run, status::describe_failure).await
     }
 
+    async fn add_collection_field(&self, request: Request<m::AddCollectionFieldRequest>) -> Answer<Outcome> {
+        self.answer("AddCollectionField", request, |context, request| ddl::add_collection_field(self, context, request)).await
+    }
+
     async fn show_collections(&self, request: Request<m::ShowCollectionsRequest>) -> Answer<m::ShowCollectionsResponse> {
         self.answer("ShowCollections", request, |context, request| ddl::show_collections(self, context, request)).await
     }

@@ -44,9 +44,8 @@ fn definition(schema: &Schema, request: m::CreateIndexRequest, limits: &Limits) 
         (scalar_kind(field, &asked)?.name(), None)
     };
     params.remove("metric_type");
-    // One that was chosen for the client goes by the name that it was asked for.
-    let shown = if asked == DEFAULT_TYPE { DEFAULT_TYPE } else { index_type };
-    let user_params = user_params(&request.extra_params, shown, metric);
+    // A type that has two names, or was chosen for the client, goes by the name that it was asked for.
+    let user_params = user_params(&request.extra_params, &asked, metric);
     Ok(IndexDefinition {
         id: IndexId(0),
         name,
@@ -114,7 +113,7 @@ fn json_text(value: &serde_json::Value) -> String {
     }
 }
 
-/// What DescribeIndex gives back: as sent, with the type and metric that were taken.
+/// What DescribeIndex gives back: as sent, with the type and metric where they weren't.
 fn user_params(pairs: &[KeyValuePair], index_type: &str, metric: Option<Metric>) -> Vec<(String, String)> {
     let mut given: Vec<(String, String)> = Vec::with_capacity(pairs.len() + 2);
     for pair in pairs {

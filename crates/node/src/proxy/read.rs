@@ -138,7 +138,8 @@ impl Reading<'_> {
             }
             let others = there.len() > 1;
             let elsewhere = others && may_be_the_nodes(error.code());
-            if !elsewhere && !(has_moved(error.code()) && clock.now() < until) {
+            let again = elsewhere || has_moved(error.code()) && clock.now() < until;
+            if !again {
                 return Err(self.failure(leader.node.0, error));
             }
             tracing::debug!(%shard, node = %leader.node, %error, others, "a read is tried again");

@@ -50,6 +50,44 @@ pub fn parse(wire: &CollectionSchema, rules: &Rules<'_>) -> Result<Schema> {
     Ok(Schema { version: 1, fields })
 }
 
+/// A field that is to be added to a collection with rows, without an id.
+///
+/// # Errors
+/// Milvus's text for the first rule that is broken.
+pub fn parse_added(wire: &FieldSchema, schema: &Schema, rules: &Rules<'_>) -> Result<Field> {
+    let (name, limits) = (&wire.name, rules.limits);
+    check_types(std::slice::from_ref(wire))?;
+    if wire.is_primary_key {
+        return Err(Error::invalid(format!("not support to add pk field, field name = {name}")));
+    }
+    if wire.auto_id {
+        return Err(Error::invalid(format!("only primary field can speficy AutoID with true, field name = {name}")));
+    }
+    if wire.is_partition_key {
+        return Err(Error::invalid(format!("not support to add partition key field, field name  = {name}")));
+    }
+    let clustering = schema.fields.iter().find(|field| field.kind == FieldKind::ClusteringKey);
+    if let (true, Some(key)) = (wire.is_clustering_key, clustering) {
+        return Err(Error::invalid(format!("already has another clutering key field, field name: {}", key.name)));
+    }
+    check_clustering_key(std::slice::from_ref(wire))?;
+    if !wire.nullable {
+        return Err(Error::invalid(format!("added field must be nullable, please check it, field name = {name}")));
+    }
+    let fields = schema.fields.iter().filter(|field| field.kind != FieldKind::Dynamic).count();
+    if fields >= limits.fields {
+        return Err(Error::invalid(format!("The number of fields has reached the maximum value {}", limits.fields)));
+    }
+    let field = parse_field(wire, rules)?;
+    if field.data_type.is_vector() && schema.vectors().count() >= limits.vector_fields {
+        return Err(Error::invalid(format!("maximum vector field's number should be limited to {}", limits.vector_fields)));
+    }
+    if schema.field(name).is_some() {
+        return Err(Error::invalid(format!("duplicated field name {name}")));
+    }
+    Ok(field)
+}
+
 /// `$meta`. Rows that were written before it was there, or without it, have no keys beyond the schema.
 fn dynamic_field(id: FieldId) -> Field {
     Field {
@@ -428,6 +466,37 @@ mod tests {
         assert_eq!(parts(2), (Some(DataType::Int16), Some(4), None, None));
         assert_eq!([parts(3).3, parts(4).3, parts(5).3], [Some(16), Some(16), None]);
         assert!(schema.fields[5].nullable && schema.fields[1].nullable);
+    }
+
+    #[test]
+    fn added_fields() {
+        let schema =
+            parsed(vec![key(), vector(), FieldSchema { is_clustering_key: true, ..field("c", WireType::Int64) }]).expect("a good schema");
+        let nullable = |name: &str, data_type| FieldSchema { nullable: true, ..field(name, data_type) };
+        let rules = Rules { collection: "c", limits: &Limits::default() };
+        let good = parse_added(&nullable("f", WireType::VarChar), &schema, &rules).expect("a good field");
+        assert_eq!((good.data_type, good.nullable, good.max_length), (DataType::VarChar, true, Some(16)));
+        let wrong = [
+            (field("f", WireType::Int64), "added field must be nullable, please check it, field name = f"),
+            (FieldSchema { is_primary_key: true, ..nullable("f", WireType::Int64) }, "not support to add pk field, field name = f"),
+            (
+                FieldSchema { is_partition_key: true, ..nullable("f", WireType::Int64) },
+                "not support to add partition key field, field name  = f",
+            ),
+            (
+                FieldSchema { is_clustering_key: true, ..nullable("f", WireType::Int64) },
+                "already has another clutering key field, field name: c",
+            ),
+            (nullable("v", WireType::Int64), "duplicated field name v"),
+            (nullable("f", WireType::None), "data type None is not valid"),
+        ];
+        for (field, text) in wrong {
+            let error = parse_added(&field, &schema, &rules).expect_err(text);
+            assert!(error.reason().starts_with(text), "{error} … {text}");
+        }
+        let few = Limits { fields: 3, ..Limits::default() };
+        let error = parse_added(&nullable("f", WireType::Bool), &schema, &Rules { collection: "c", limits: &few }).expect_err("too many");
+        assert!(error.reason().starts_with("The number of fields has reached the maximum value 3"), "{error}");
     }
 
     #[test]

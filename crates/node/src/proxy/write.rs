@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use prost::Message;
 use proto::milvus as m;
-use proto::schema::{FieldData, IDs, LongArray, StringArray, field_data, i_ds, vector_field};
+use proto::schema::{FieldData, IDs, LongArray, StringArray, field_data, i_ds};
 use role::data::Outcome;
 use role::root::CollectionRef;
 use types::collection::Collection;
@@ -303,10 +303,7 @@ fn check_distinct(keys: &Column) -> Result<()> {
 /// Bytes of a request's columns, about: what decides where they are worked on.
 fn weight(fields: &[FieldData]) -> usize {
     let of = |data: &FieldData| match &data.field {
-        Some(field_data::Field::Vectors(vectors)) => match &vectors.data {
-            Some(vector_field::Data::FloatVector(floats)) => floats.len() * size_of::<f32>(),
-            _ => 0,
-        },
+        Some(field_data::Field::Vectors(vectors)) => prost::Message::encoded_len(vectors),
         Some(field_data::Field::Scalars(scalars)) => prost::Message::encoded_len(scalars),
         _ => 0,
     };

@@ -275,6 +275,27 @@ pub mod root_coord_client {
                 .insert(GrpcMethod::new("elanus.role.RootCoord", "DropPartition"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn add_field(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CallRequest>,
+        ) -> std::result::Result<tonic::Response<super::CallReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/elanus.role.RootCoord/AddField",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("elanus.role.RootCoord", "AddField"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn databases(
             &mut self,
             request: impl tonic::IntoRequest<super::CallRequest>,
@@ -405,6 +426,12 @@ pub mod root_coord_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         async fn drop_partition(
+            &self,
+            request: tonic::Request<super::CallRequest>,
+        ) -> std::result::Result<tonic::Response<super::CallReply>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn add_field(
             &self,
             request: tonic::Request<super::CallRequest>,
         ) -> std::result::Result<tonic::Response<super::CallReply>, tonic::Status> {
@@ -754,6 +781,49 @@ pub mod root_coord_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DropPartitionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/elanus.role.RootCoord/AddField" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddFieldSvc<T: RootCoord>(pub Arc<T>);
+                    impl<T: RootCoord> tonic::server::UnaryService<super::CallRequest>
+                    for AddFieldSvc<T> {
+                        type Response = super::CallReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CallRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RootCoord>::add_field(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddFieldSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

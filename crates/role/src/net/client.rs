@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use types::collection::Collection;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
 use types::record::Control;
+use types::schema::Field;
 use types::time::Timestamp;
 use types::{Code, Error, Result};
 
@@ -148,6 +149,10 @@ impl RootCoord for Peer {
 
     async fn drop_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
         plain(remote!(self, call, root_coord_client::RootCoordClient.drop_partition(Json((collection, name.to_owned())))))
+    }
+
+    async fn add_field(&self, call: &Call, collection: CollectionId, field: Field) -> Result<()> {
+        plain(remote!(self, call, root_coord_client::RootCoordClient.add_field(Json((collection, field)))))
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {

@@ -12,6 +12,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId};
 use types::record::Control;
+use types::schema::Field;
 use types::time::Timestamp;
 use types::{Error, Result};
 
@@ -134,6 +135,13 @@ impl wire_proto::root_coord_server::RootCoord for Adapter<dyn RootCoord> {
     async fn drop_partition(&self, request: Request<CallRequest>) -> Answer {
         self.answer(request, |role, call, Json((collection, name)): Json<(CollectionId, String)>| async move {
             role.drop_partition(&call, collection, &name).await.map(Json)
+        })
+        .await
+    }
+
+    async fn add_field(&self, request: Request<CallRequest>) -> Answer {
+        self.answer(request, |role, call, Json((collection, field)): Json<(CollectionId, Field)>| async move {
+            role.add_field(&call, collection, field).await.map(Json)
         })
         .await
     }

@@ -20,7 +20,7 @@ use types::position::{LogId, Position};
 use types::record::{Body, Control, Epoch, Header, Keys, Record, Rows};
 use types::schema::{DataType, Field, FieldKind, Schema};
 use types::time::Timestamp;
-use types::value::Key;
+use types::value::{Key, Value};
 
 use crate::model::{Delete, Model, Row};
 
@@ -28,6 +28,8 @@ const LOG: LogId = LogId(9);
 const SEEDS: u64 = 60;
 const STEPS: usize = 120;
 const KEYS: u64 = 25;
+/// Fields that come later have ids above it.
+const ADDED: FieldId = FieldId(110);
 
 fn field(id: i64, name: &str, data_type: DataType, kind: FieldKind, dimension: Option<u32>) -> Field {
     Field {
@@ -84,12 +86,16 @@ fn flushed(position: u64, clock: u64) -> Flushed {
     }
 }
 
-fn reader_of((segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>), pages: &PageCache) -> SegmentReader {
+fn reader_of(
+    (segment, objects): &(store::manifest::Segment, Vec<(String, bytes::Bytes)>),
+    schema: &Schema,
+    pages: &PageCache,
+) -> SegmentReader {
     let blobs = segment.files.iter().map(|file| {
         let (name, bytes) = objects.iter().find(|(name, _)| *name == file.object.name).expect("every file was written");
         (file.kind, Arc::new(MemoryBlob::new(name.clone(), bytes.clone())) as Arc<dyn Blob>)
     });
-    SegmentReader::open(segment, &schema(), blobs.collect(), pages).expect("own files")
+    SegmentReader::open(segment, schema, blobs.collect(), pages).expect("own files")
 }
 
 impl World {
@@ -193,7 +199,7 @@ impl World {
             let new = NewSegment {
                 collection: CollectionId(1),
                 id: self.segment_id(),
-                schema: &schema(),
+                schema: &set.state.schema,
                 deletes_applied_to: Timestamp::ZERO,
                 origin: Origin::Flush,
                 clustered_by: None,
@@ -205,6 +211,7 @@ impl World {
         self.flushed_deletes.extend(set.deletes);
         self.manifest = Manifest {
             flushed: set.progress,
+            schema: (*set.state.schema).clone(),
             dropped_partitions: set.state.dropped_partitions.clone(),
             segments: self.manifest.segments.clone(),
             ..self.manifest.successor()
@@ -230,7 +237,10 @@ impl World {
         let pages = PageCache::new(1 << 20);
         let sealed: Vec<Sealed> = inputs
             .iter()
-            .map(|file| Sealed::new(reader_of(file, &pages), schema().primary().clone(), Vec::new(), &deletes).expect("own keys"))
+            .map(|file| {
+                Sealed::new(reader_of(file, &self.manifest.schema, &pages), schema().primary().clone(), Vec::new(), &deletes)
+                    .expect("own keys")
+            })
             .collect();
         let cut = Cut {
             bytes_max: 1 + self.random.below(4_000),
@@ -244,7 +254,7 @@ impl World {
             let new = NewSegment {
                 collection: CollectionId(1),
                 id: self.segment_id(),
-                schema: &schema(),
+                schema: &state.schema,
                 deletes_applied_to: applied_to,
                 origin: Origin::Compaction { level: 1 },
                 clustered_by: None,
@@ -274,7 +284,8 @@ impl World {
             if let Some(known) = version.sealed.iter().find(|sealed| keeps && sealed.id() == file.0.id) {
                 return known.clone();
             }
-            Arc::new(Sealed::new(reader_of(file, &pages), schema().primary().clone(), Vec::new(), &self.flushed_deletes).expect("own keys"))
+            let reader = reader_of(file, &self.manifest.schema, &pages);
+            Arc::new(Sealed::new(reader, schema().primary().clone(), Vec::new(), &self.flushed_deletes).expect("own keys"))
         };
         let (damaged, whole): (Vec<_>, Vec<_>) = self.files.iter().partition(|(segment, _)| self.damaged.contains(&segment.id));
         let gap = |(segment, _): &(store::manifest::Segment, _)| Gap::of_entry(segment, types::Error::corrupt("its file"));
@@ -299,6 +310,30 @@ impl World {
             self.shard.apply(record, *position, *position).expect("it fitted before");
         }
         self.shard.publish();
+    }
+
+    /// One more field, null or with a default. Writers go on without it, as older ones do.
+    fn change_schema(&mut self) {
+        let schema = self.shard.state().schema.clone();
+        let id = ADDED.0 + i64::from(schema.version);
+        let default = schema.version.is_multiple_of(2).then_some(Value::Int(id));
+        let added = field(id, &format!("added {id}"), DataType::Int64, FieldKind::Plain, None);
+        self.stamp(Body::Control(Control::Schema { schema: schema.with_field(Field { nullable: true, default, ..added }) }));
+    }
+
+    /// Fields that were added read as null or default in every row, wherever it is.
+    fn check_added(&self) {
+        let version = self.shard.versions().load_full();
+        for part in version.parts(false) {
+            let all: Vec<u32> = (0..part.rows() as u32).collect();
+            for field in version.state.schema.fields.iter().filter(|field| field.id >= ADDED) {
+                let expected = match &field.default {
+                    Some(value) => Column::new(field.id, Values::repeated(DataType::Int64, value, all.len()).expect("a number")),
+                    None => Column::nulls(field, all.len()),
+                };
+                assert_eq!(part.take(field.id, &all).expect("rows can be read"), expected, "field {}", field.id);
+            }
+        }
     }
 
     fn write(&mut self) {
@@ -405,9 +440,11 @@ fn agrees_with_the_model_through_flushes_compactions_and_restarts() {
                     0 => world.flush(),
                     1 => world.restart(),
                     2 => world.damage_or_mend(),
+                    3 => world.change_schema(),
                     _ => world.write(),
                 }
                 world.check();
+                world.check_added();
             }
         });
         assert!(outcome.is_ok(), "seed {seed} disagrees with the model");

@@ -17,20 +17,28 @@ use super::variable::VariableFile;
 use super::{KeyIndex, PageCache, Stats, VectorColumn, column_name};
 use crate::manifest::{FileKind, PartitionRows, Segment};
 
-/// A segment's rows. Never changes; share it in an `Arc`.
+/// A segment's rows under a schema. Never changes; share it in an `Arc`.
 pub struct SegmentReader {
+    files: Arc<Files>,
+    schema_version: u32,
+    fields: BTreeMap<FieldId, Arc<OpenField>>,
+}
+
+/// What doesn't depend on the schema.
+struct Files {
     id: SegmentId,
     rows: usize,
     stats: Stats,
     keys: KeyIndex,
     timestamps: Buffer<u64>,
     partitions: Vec<(PartitionId, Range<u32>)>,
-    fields: BTreeMap<FieldId, OpenField>,
     fixed: (Arc<CheckedFile>, ArrowFile),
     vectors: BTreeMap<FieldId, (Arc<CheckedFile>, ArrowFile)>,
     variable: Option<VariableFile>,
     pages: PageCache,
-    files: Vec<Arc<CheckedFile>>,
+    /// What the segment has, open or not.
+    kinds: Vec<FileKind>,
+    checked: Vec<Arc<CheckedFile>>,
 }
 
 /// A field of the schema that the segment was opened with.
@@ -104,62 +112,81 @@ impl SegmentReader {
             }
         }
         let variable = checked.get(&FileKind::Variable).map(|file| VariableFile::open(file.clone(), rows)).transpose()?;
-        let mut reader = Self {
+        let files = Files {
             id: segment.id,
             rows,
             stats,
             keys,
             timestamps,
             partitions,
-            fields: BTreeMap::new(),
             fixed: (fixed_file, fixed),
             vectors,
             variable,
             pages: pages.clone(),
-            files: checked.into_values().collect(),
+            kinds: segment.files.iter().map(|file| file.kind).collect(),
+            checked: checked.into_values().collect(),
         };
+        Self { files: Arc::new(files), schema_version: 0, fields: BTreeMap::new() }.under(schema)
+    }
+
+    /// The same rows under another version of the schema: files, and columns of fields that haven't changed, are shared.
+    ///
+    /// # Errors
+    /// `DATA_INTEGRITY`: files that contradict the schema.
+    pub fn under(&self, schema: &Schema) -> Result<Self> {
+        let mut fields = BTreeMap::new();
         for field in &schema.fields {
-            let place = reader.place_of(segment, field)?;
-            let open = OpenField { field: field.clone(), place, column: OnceLock::new(), vectors: OnceLock::new() };
-            reader.fields.insert(field.id, open);
+            let open = match self.fields.get(&field.id) {
+                Some(open) if open.field == *field => open.clone(),
+                _ => {
+                    let place = self.place_of(field)?;
+                    Arc::new(OpenField { field: field.clone(), place, column: OnceLock::new(), vectors: OnceLock::new() })
+                }
+            };
+            fields.insert(field.id, open);
         }
-        Ok(reader)
+        Ok(Self { files: self.files.clone(), schema_version: schema.version, fields })
+    }
+
+    /// The version of the schema that fields are read under.
+    pub fn schema_version(&self) -> u32 {
+        self.schema_version
     }
 
     /// The segment's id.
     pub fn id(&self) -> SegmentId {
-        self.id
+        self.files.id
     }
 
     /// Number of rows, dead ones too.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.files.rows
     }
 
     /// The timestamp of each row; of an imported segment, its commit's.
     pub fn timestamps(&self) -> &Buffer<u64> {
-        &self.timestamps
+        &self.files.timestamps
     }
 
     /// Partitions with their rows, in order.
     pub fn partitions(&self) -> &[(PartitionId, Range<u32>)] {
-        &self.partitions
+        &self.files.partitions
     }
 
     /// The rows of a partition: one run. Empty if it has none here.
     pub fn partition_rows(&self, partition: PartitionId) -> Range<u32> {
-        let at = self.partitions.binary_search_by_key(&partition, |(id, _)| *id);
-        at.map_or(0..0, |at| self.partitions[at].1.clone())
+        let at = self.files.partitions.binary_search_by_key(&partition, |(id, _)| *id);
+        at.map_or(0..0, |at| self.files.partitions[at].1.clone())
     }
 
     /// Primary keys and their rows.
     pub fn keys(&self) -> &KeyIndex {
-        &self.keys
+        &self.files.keys
     }
 
     /// Bounds and counts.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.files.stats
     }
 
     /// A fixed-width scalar field, mapped; or any scalar field that is younger than the segment, with its default or null in every row.
@@ -192,7 +219,7 @@ impl SegmentReader {
     /// As [`Self::scalars`].
     pub fn column(&self, field: FieldId) -> Result<Column> {
         let open = self.field(field)?;
-        match (open.place, &self.variable) {
+        match (open.place, &self.files.variable) {
             (Place::Variable, Some(variable)) => variable.read(field),
             _ if open.field.data_type.is_vector() => Ok(self.vectors(field)?.column(field)),
             _ => self.scalars(field).cloned(),
@@ -208,8 +235,8 @@ impl SegmentReader {
     /// If there is no such row.
     pub fn take(&self, field: FieldId, rows: &[u32]) -> Result<Column> {
         let open = self.field(field)?;
-        match (open.place, &self.variable) {
-            (Place::Variable, Some(variable)) => variable.take(field, rows, &self.pages),
+        match (open.place, &self.files.variable) {
+            (Place::Variable, Some(variable)) => variable.take(field, rows, &self.files.pages),
             _ if open.field.data_type.is_vector() => Ok(self.vectors(field)?.take(field, rows)),
             _ => Ok(self.scalars(field)?.take(rows)),
         }
@@ -217,7 +244,7 @@ impl SegmentReader {
 
     /// Bytes of the open files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.len()).sum()
+        self.files.checked.iter().map(|file| file.len()).sum()
     }
 
     /// Compares about `bytes` more of the mapped files with their checksums, at least one block; true when all were compared.
@@ -226,7 +253,7 @@ impl SegmentReader {
     /// `DATA_INTEGRITY`, naming file and offset: the segment is to be quarantined.
     pub fn scrub(&self, cursor: &mut ScrubCursor, bytes: u64) -> Result<bool> {
         let mut left = bytes.div_ceil(BLOCK_BYTES as u64).max(1);
-        while let Some(file) = self.files.get(cursor.file) {
+        while let Some(file) = self.files.checked.get(cursor.file) {
             if cursor.block == file.blocks() {
                 *cursor = ScrubCursor { file: cursor.file + 1, block: 0, bytes: cursor.bytes };
                 continue;
@@ -242,25 +269,28 @@ impl SegmentReader {
     }
 
     fn field(&self, field: FieldId) -> Result<&OpenField> {
-        self.fields.get(&field).ok_or_else(|| self.wrong_use(field, "isn't in the schema that the segment was opened with"))
+        self.fields
+            .get(&field)
+            .map(|open| &**open)
+            .ok_or_else(|| self.wrong_use(field, "isn't in the schema that the segment was opened with"))
     }
 
     fn wrong_use(&self, field: FieldId, what: &str) -> Error {
         let place = self.fields.get(&field).map(|open| open.place);
         let what = if place == Some(Place::NotLoaded) { "isn't loaded" } else { what };
-        Error::new(Code::INTERNAL, format!("field {field} of segment {} {what}", self.id))
+        Error::new(Code::INTERNAL, format!("field {field} of segment {} {what}", self.files.id))
     }
 
-    fn place_of(&self, segment: &Segment, field: &Field) -> Result<Place> {
+    fn place_of(&self, field: &Field) -> Result<Place> {
         let kind = match field.data_type {
             data_type if data_type.is_vector() => FileKind::Vector(field.id),
             data_type if data_type.is_variable() => FileKind::Variable,
             _ => FileKind::Fixed,
         };
         let stored = match kind {
-            FileKind::Vector(id) => self.vectors.get(&id).map(|(_, file)| file.column(column_name::VECTOR)).map(stored_type),
-            FileKind::Variable => self.variable.as_ref().map(|file| file.data_type(field.id)),
-            _ => Some(stored_type(self.fixed.1.column(&field.id.to_string()))),
+            FileKind::Vector(id) => self.files.vectors.get(&id).map(|(_, file)| file.column(column_name::VECTOR)).map(stored_type),
+            FileKind::Variable => self.files.variable.as_ref().map(|file| file.data_type(field.id)),
+            _ => Some(stored_type(self.files.fixed.1.column(&field.id.to_string()))),
         };
         match stored {
             Some(Some(data_type)) if data_type != field.data_type => {
@@ -274,18 +304,18 @@ impl SegmentReader {
                 FileKind::Variable => Place::Variable,
                 _ => Place::Fixed,
             }),
-            None if segment.file(kind).is_some() => Ok(Place::NotLoaded),
+            None if self.files.kinds.contains(&kind) => Ok(Place::NotLoaded),
             _ if field.nullable || field.default.is_some() => Ok(Place::Absent),
             _ => Err(self.contradiction(field, "is in no file, and may not be null")),
         }
     }
 
     fn element_type(&self, field: FieldId) -> Option<DataType> {
-        self.variable.as_ref().and_then(|file| file.element_type(field))
+        self.files.variable.as_ref().and_then(|file| file.element_type(field))
     }
 
     fn contradiction(&self, field: &Field, what: &str) -> Error {
-        Error::corrupt(format!("field {} ({}) of segment {} {what}", field.id, field.name, self.id))
+        Error::corrupt(format!("field {} ({}) of segment {} {what}", field.id, field.name, self.files.id))
     }
 
     fn read_scalars(&self, open: &OpenField) -> Result<Column> {
@@ -293,29 +323,29 @@ impl SegmentReader {
         if open.place == Place::Absent {
             return self.made_up(field);
         }
-        let (file, arrow) = &self.fixed;
+        let (file, arrow) = &self.files.fixed;
         let stored = arrow.require(file, &field.id.to_string())?;
         let Layout::Plain(span) = stored.values else { return Err(file.wrong(format!("field {} isn't plain", field.id))) };
         let width = field.data_type.width(0).ok_or_else(|| self.wrong_use(field.id, "isn't of fixed width"))?;
-        let bytes = span.bytes(file, self.rows, width)?;
+        let bytes = span.bytes(file, self.files.rows, width)?;
         if field.data_type == DataType::Bool && bytes.iter().any(|&value| value > 1) {
             return Err(file.wrong(format!("field {} has a bool that is neither 0 nor 1", field.id)));
         }
         let values = Values::from_fixed(field.data_type, 0, bytes).ok_or_else(|| self.wrong_use(field.id, "isn't of fixed width"))?;
-        Ok(Column { field: field.id, validity: stored.validity(file, self.rows)?, values })
+        Ok(Column { field: field.id, validity: stored.validity(file, self.files.rows)?, values })
     }
 
     /// What a field that is younger than the segment reads as.
     fn made_up(&self, field: &Field) -> Result<Column> {
-        let Some(default) = &field.default else { return Ok(Column::nulls(field, self.rows)) };
-        let values = Values::repeated(field.data_type, default, self.rows);
+        let Some(default) = &field.default else { return Ok(Column::nulls(field, self.files.rows)) };
+        let values = Values::repeated(field.data_type, default, self.files.rows);
         values.map(|values| Column::new(field.id, values)).ok_or_else(|| self.contradiction(field, "has a default of another type"))
     }
 
     fn read_vectors(&self, open: &OpenField) -> Result<VectorColumn> {
         let field = &open.field;
-        let Some((file, arrow)) = self.vectors.get(&field.id) else {
-            return VectorColumn::new(self.rows, Values::empty(field), Some(Vec::new().into()));
+        let Some((file, arrow)) = self.files.vectors.get(&field.id) else {
+            return VectorColumn::new(self.files.rows, Values::empty(field), Some(Vec::new().into()));
         };
         let values = read_vectors(file, arrow, field)?;
         let row_map = match arrow.column(column_name::ROW).map(|column| &column.values) {
@@ -323,7 +353,7 @@ impl SegmentReader {
             Some(_) => return Err(file.wrong("its row map isn't plain")),
             None => None,
         };
-        VectorColumn::new(self.rows, values, row_map).map_err(|error| error.context(file.name()))
+        VectorColumn::new(self.files.rows, values, row_map).map_err(|error| error.context(file.name()))
     }
 }
 

@@ -76,7 +76,7 @@ pub fn sample() -> Manifest {
             (JobId(30), Import::Committed { timestamp: Timestamp(8_000) }),
             (JobId(31), Import::Waiting { segments: vec![segment(20, (1, 1))] }),
         ]),
-        kept_since: Timestamp(650),
+        kept_since: Timestamp::ZERO,
         snapshots: BTreeMap::from([("nightly".to_owned(), Snapshot { timestamp: Timestamp(700), version: 16 })]),
         ..Manifest::created(ShardId::new(sample::COLLECTION, 1), sample::first_schema(sample::KeyType::Int), flushed)
     }

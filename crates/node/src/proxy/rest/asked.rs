@@ -150,6 +150,19 @@ impl<S: MilvusService> Asked<S> {
         }
     }
 
+    /// The same request with another body.
+    pub fn with_body(&self, body: Fields) -> Self {
+        Self {
+            service: self.service.clone(),
+            world: self.world.clone(),
+            body,
+            database: self.database.clone(),
+            int64: self.int64,
+            metadata: self.metadata.clone(),
+            deadline: self.deadline,
+        }
+    }
+
     /// Work that computes on so many bytes: here, or on the CPU pool.
     pub async fn compute<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
         if bytes <= INLINE_BYTES_MAX { work() } else { self.world.cpu.run(work).await }

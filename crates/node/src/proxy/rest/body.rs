@@ -91,6 +91,12 @@ impl Fields {
         found.filter(|value| value.text() != "null")
     }
 
+    /// With this JSON text, which must be valid, as a further member.
+    pub fn with(mut self, name: &str, text: String) -> Self {
+        self.members.insert(name.to_owned(), Json(text.into()));
+        self
+    }
+
     /// Names and values, `null`s too, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.members.iter().map(|(name, value)| (name.as_str(), value))

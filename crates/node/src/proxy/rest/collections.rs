@@ -26,8 +26,14 @@ pub async fn has<S: MilvusService>(asked: &Asked<S>) -> Result<Reply> {
     Ok(Reply::of(&json!({ "has": answer.value })))
 }
 
-/// Everything about a collection. What else couldn't be found out stands in `message`.
+/// Everything about a collection.
 pub async fn describe<S: MilvusService>(asked: &Asked<S>) -> Result<Reply> {
+    let (data, problems) = description(asked).await?;
+    Ok(Reply::of(&data).with("message", problems))
+}
+
+/// Everything about a collection, and why the rest of it couldn't be found out.
+pub async fn description<S: MilvusService>(asked: &Asked<S>) -> Result<(Value, String)> {
     let described = asked.described().await?;
     let collection = described.schema.unwrap_or_default();
     let mut problems = String::new();
@@ -68,7 +74,7 @@ pub async fn describe<S: MilvusService>(asked: &Asked<S>) -> Result<Reply> {
         "externalSpec": collection.external_spec,
         "properties": properties(&described.properties),
     });
-    Ok(Reply::of(&data).with("message", problems))
+    Ok((data, problems))
 }
 
 /// Parameters as answers show them.

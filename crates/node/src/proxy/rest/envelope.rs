@@ -25,6 +25,11 @@ pub const RATE_LIMIT: Code = Code(1807);
 /// Somebody, but not one who may.
 pub const NOT_PERMITTED: Code = Code(1401);
 
+/// An HTTP answer that is a failure.
+pub fn refusal(error: Error) -> Response<Bytes> {
+    response(Err(error), 0)
+}
+
 /// 1801 for a body of another form.
 pub fn not_json(error: impl std::fmt::Display) -> Error {
     Error::new(NOT_JSON, format!("can only accept json format request, error: {error}"))
@@ -90,9 +95,15 @@ impl Reply {
         self
     }
 
-    fn body(self) -> String {
-        let mut body = String::with_capacity(16 + self.members.iter().map(|(name, text)| name.len() + text.len() + 4).sum::<usize>());
-        body.push_str("{\"code\":0");
+    /// Without what stands beside the data.
+    pub fn data_alone(mut self) -> Self {
+        self.members.retain(|(name, _)| *name == "data");
+        self
+    }
+
+    fn body(self, code: i32) -> String {
+        let mut body = String::with_capacity(24 + self.members.iter().map(|(name, text)| name.len() + text.len() + 4).sum::<usize>());
+        body.push_str(&format!("{{\"code\":{code}"));
         for (name, text) in self.members {
             body.push_str(",\"");
             body.push_str(name);
@@ -104,10 +115,10 @@ impl Reply {
     }
 }
 
-/// The HTTP answer: 200 for almost everything.
-pub fn response(outcome: Result<Reply>) -> Response<Bytes> {
+/// The HTTP answer: 200 for almost everything. `success` is the code of a success.
+pub fn response(outcome: Result<Reply>, success: i32) -> Response<Bytes> {
     let (status, body) = match outcome {
-        Ok(reply) => (StatusCode::OK, reply.body()),
+        Ok(reply) => (StatusCode::OK, reply.body(success)),
         Err(error) => (http_status(error.code()), failure(&error)),
     };
     let mut response = Response::new(Bytes::from(body));
@@ -171,6 +182,12 @@ impl Outcome for Status {
     }
 }
 
+impl Outcome for m::AlterCollectionSchemaResponse {
+    fn status(&self) -> Option<&Status> {
+        self.alter_status.as_ref()
+    }
+}
+
 macro_rules! outcomes {
     ($($name:ident)*) => {$(
         impl Outcome for m::$name {
@@ -224,7 +241,7 @@ mod tests {
     #[test]
     fn envelopes() {
         let body = |outcome| {
-            let response = response(outcome);
+            let response = response(outcome, 0);
             (response.status().as_u16(), String::from_utf8(response.into_body().to_vec()).expect("JSON is text"))
         };
         assert_eq!(body(Ok(Reply::done())), (200, r#"{"code":0,"data":{}}"#.to_owned()));

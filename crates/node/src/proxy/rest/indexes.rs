@@ -80,8 +80,11 @@ pub async fn create<S: MilvusService>(asked: &Asked<S>) -> Result<Reply> {
     Ok(Reply::done())
 }
 
-/// Makes the index that an element of `indexParams` describes.
-pub async fn create_one<S: MilvusService>(asked: &Asked<S>, params: &Fields) -> Result<()> {
+/// The parameters of an index that an element of `indexParams` names.
+///
+/// # Errors
+/// 1801 for members of another form.
+pub fn index_params(params: &Fields) -> Result<Vec<KeyValuePair>> {
     let mut extra_params = Vec::new();
     for (name, key) in [("indexType", "index_type"), ("metricType", "metric_type")] {
         let value = params.text(name)?;
@@ -92,6 +95,12 @@ pub async fn create_one<S: MilvusService>(asked: &Asked<S>, params: &Fields) -> 
     if params.object("params")?.is_some_and(|inner| !inner.is_empty()) {
         extra_params.extend(params.get("params").map(|inner| pair("params", inner.text())));
     }
+    Ok(extra_params)
+}
+
+/// Makes the index that an element of `indexParams` describes.
+pub async fn create_one<S: MilvusService>(asked: &Asked<S>, params: &Fields) -> Result<()> {
+    let extra_params = index_params(params)?;
     let field_name = params.required_text("fieldName")?;
     create_on(asked, field_name, params.text("indexName")?, extra_params).await
 }

@@ -1,15 +1,15 @@
-//! REST v2: JSON over HTTP for those who have no SDK. It translates requests to Milvus's messages, calls the service that SDKs call, and
+//! REST v2 and v1: JSON over HTTP for those who have no SDK. It translates requests to Milvus's messages, calls the service that SDKs call, and
 //! translates its answers back; every check beyond the form of the JSON is the service's own.
 //!
 //! It knows no sockets: a request is a path, headers and a whole body, an answer is a status, headers and a body. The server reads bodies, bounds
 //! them and ends what takes too long.
 //!
-//! What isn't here: users, roles, jobs, resource groups; REST v1. Such paths answer 404, as do unknown ones.
+//! What isn't here: users, roles, jobs, resource groups. Such paths answer 404, as do unknown ones.
 //!
 //! Invariants: an answer is always JSON in an envelope ([`envelope`]); Int64 values keep all their bits, in and out.
 //!
 //! Start at [`Rest::ENDPOINTS`]. A file for each group: [`collections`] (with [`create`] and [`fields`]), entities ([`writes`], [`reads`]),
-//! [`partitions`], [`indexes`], [`aliases`], [`databases`]. Rows come in by [`rows`] and go out by [`render`].
+//! [`partitions`], [`indexes`], [`aliases`], [`databases`]; [`v1`] is the older REST. Rows come in by [`rows`] and go out by [`render`].
 
 mod aliases;
 mod asked;
@@ -28,6 +28,7 @@ mod render;
 mod rows;
 mod schema;
 mod structs;
+pub mod v1;
 mod values;
 mod vectors;
 mod writes;
@@ -39,14 +40,14 @@ use std::time::Duration;
 
 use base::World;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, Uri};
 use proto::milvus::milvus_service_server::MilvusService;
 use types::{Code, Error, Result};
 
 use asked::{Asked, Headers, Int64};
 use envelope::Reply;
 
-/// What all paths begin with.
+/// What all paths of v2 begin with.
 pub const PREFIX: &str = "/v2/vectordb/";
 
 type Handler<S> = for<'a> fn(&'a Asked<S>) -> Pin<Box<dyn Future<Output = Result<Reply>> + Send + 'a>>;
@@ -78,6 +79,10 @@ pub struct Expected<S> {
     rest: Rest<S>,
     headers: Headers,
     handler: Handler<S>,
+    /// The code of a success.
+    success: i32,
+    /// What stands in for the body of a GET.
+    parameters: Option<Bytes>,
 }
 
 impl<S: MilvusService> Rest<S> {
@@ -89,6 +94,7 @@ impl<S: MilvusService> Rest<S> {
         ("aliases/drop", |asked| Box::pin(aliases::drop(asked))),
         ("aliases/list", |asked| Box::pin(aliases::list(asked))),
         ("collections/add_function", |asked| Box::pin(fields::add_function(asked))),
+        ("collections/add_function_field", |asked| Box::pin(fields::add_function_field(asked))),
         ("collections/alter_function", |asked| Box::pin(fields::alter_function(asked))),
         ("collections/alter_properties", |asked| Box::pin(collections::alter_properties(asked))),
         ("collections/compact", |asked| Box::pin(collections::compact(asked))),
@@ -96,9 +102,11 @@ impl<S: MilvusService> Rest<S> {
         ("collections/describe", |asked| Box::pin(collections::describe(asked))),
         ("collections/drop", |asked| Box::pin(collections::drop(asked))),
         ("collections/drop_function", |asked| Box::pin(fields::drop_function(asked))),
+        ("collections/drop_function_field", |asked| Box::pin(fields::drop_function_field(asked))),
         ("collections/drop_properties", |asked| Box::pin(collections::drop_properties(asked))),
         ("collections/fields/add", |asked| Box::pin(fields::add(asked))),
         ("collections/fields/alter_properties", |asked| Box::pin(fields::alter_properties(asked))),
+        ("collections/fields/drop", |asked| Box::pin(fields::drop(asked))),
         ("collections/flush", |asked| Box::pin(collections::flush(asked))),
         ("collections/get_compaction_state", |asked| Box::pin(collections::get_compaction_state(asked))),
         ("collections/get_load_state", |asked| Box::pin(collections::get_load_state(asked))),
@@ -148,13 +156,20 @@ impl<S: MilvusService> Rest<S> {
 
     /// What a request means before its body is read: `None` where there is no such endpoint, the whole answer where its headers are wrong.
     #[allow(clippy::result_large_err, reason = "the answer is the error")]
-    pub fn expect(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Result<Expected<S>, Response<Bytes>>> {
-        let name = path.strip_prefix(PREFIX).filter(|_| *method == Method::POST)?;
-        let (_, handler) = Self::ENDPOINTS.iter().find(|(endpoint, _)| *endpoint == name)?;
+    pub fn expect(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Result<Expected<S>, Response<Bytes>>> {
+        let (handler, success) = match uri.path().strip_prefix(PREFIX) {
+            Some(name) => (Self::ENDPOINTS.iter().find(|(endpoint, _)| method == Method::POST && *endpoint == name)?.1, 0),
+            None => {
+                let name = uri.path().strip_prefix(v1::PREFIX)?;
+                let found = Self::ENDPOINTS_V1.iter().find(|(verb, endpoint, _)| method == *verb && *endpoint == name)?;
+                (found.2, v1::SUCCESS)
+            }
+        };
         let int64 = if self.settings.int64_numbers { Int64::Number } else { Int64::Text };
+        let parameters = (method == Method::GET).then(|| v1::body_of_query(uri.query().unwrap_or_default()));
         Some(match Headers::read(headers, int64, self.settings.timeout) {
-            Ok(headers) => Ok(Expected { rest: self.clone(), headers, handler: *handler }),
-            Err(error) => Err(envelope::response(Err(error))),
+            Ok(headers) => Ok(Expected { rest: self.clone(), headers, handler, success, parameters }),
+            Err(error) => Err(envelope::refusal(error)),
         })
     }
 }
@@ -167,33 +182,34 @@ impl<S: MilvusService> Expected<S> {
 
     /// The answer to the request with this body.
     pub async fn answer(self, body: Bytes) -> Response<Bytes> {
-        let Self { rest, headers, handler } = self;
+        let Self { rest, headers, handler, success, parameters } = self;
+        let body = parameters.unwrap_or(body);
         let outcome = async {
             let asked = Asked::read(&rest.service, &rest.world, headers, body).await?;
             handler(&asked).await
         };
-        envelope::response(outcome.await)
+        envelope::response(outcome.await, success)
     }
 }
 
 /// The answer where time is up.
 pub fn timed_out() -> Response<Bytes> {
-    envelope::response(Err(Error::new(Code::TIMEOUT, "timeout")))
+    envelope::refusal(Error::new(Code::TIMEOUT, "timeout"))
 }
 
 /// The answer to a body that is too large.
 pub fn too_large(bytes_max: usize) -> Response<Bytes> {
-    let mut response = envelope::response(Err(Error::new(
+    let mut response = envelope::refusal(Error::new(
         Code::PARAMETER_TOO_LARGE,
         format!("the request body is larger than {bytes_max} bytes: parameter too large"),
-    )));
+    ));
     *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
     response
 }
 
 /// The answer where the server has failed.
 pub fn failed() -> Response<Bytes> {
-    let mut response = envelope::response(Err(Error::new(Code::UNEXPECTED, "the server has failed: unexpected error")));
+    let mut response = envelope::refusal(Error::new(Code::UNEXPECTED, "the server has failed: unexpected error"));
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
     response
 }

@@ -20,6 +20,7 @@ use types::collection::{Collection, Partition};
 use types::id::*;
 use types::index_params::{IndexDefinition, Metric};
 use types::record::{Body, Control, Keys, Refusal, Rows};
+use types::schema::Field;
 use types::time::Timestamp;
 use types::value::Key;
 use types::{Code, Error, Result};
@@ -422,6 +423,14 @@ impl RootCoord for Fake {
         let mut state = self.state.lock();
         let found = state.collections.values_mut().find(|known| known.id == collection).expect("tests name what is there");
         found.partitions.retain(|partition| partition.name != name);
+        Ok(())
+    }
+
+    async fn add_field(&self, _: &Call, collection: CollectionId, field: Field) -> Result<()> {
+        let mut state = self.state.lock();
+        let found = state.collections.values_mut().find(|known| known.id == collection).expect("tests name what is there");
+        let id = FieldId(found.schema.fields.iter().map(|field| field.id.0).max().unwrap_or(99) + 1);
+        found.schema = found.schema.with_field(Field { id, ..field });
         Ok(())
     }
 

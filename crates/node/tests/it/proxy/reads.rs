@@ -93,7 +93,7 @@ async fn wrong_searches() {
     let cases = [
         (with("anns_field", "w"), "failed to get field schema by name: fieldName(w) not found: invalid parameter"),
         (with("anns_field", "id"), "field (id) to search is not of vector data type: invalid parameter"),
-        (with("metric_type", "HAMMING"), "metric type not match: invalid parameter[expected=L2][actual=HAMMING]"),
+        (with("metric_type", "MANHATTAN"), "metric type not match: invalid parameter[expected=L2][actual=MANHATTAN]"),
         (with("topk", "16385"), "topk [16385] is invalid, it should be in range [1, 16384], but got 16385: invalid parameter"),
         (with("collection_id", "5"), "collection id:5 in the request is not consistent to that in the search context"),
     ];

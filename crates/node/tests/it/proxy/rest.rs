@@ -6,9 +6,9 @@ use std::time::Duration;
 use base::World;
 use base::cpu::CpuPool;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use node::proxy::Proxy;
-use node::proxy::rest::{PREFIX, Rest, Settings};
+use node::proxy::rest::{PREFIX, Rest, Settings, v1};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -35,13 +35,27 @@ impl Http {
     }
 
     async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: Vec<u8>) -> (u16, Value) {
+        let (status, answer) = self.send((Method::POST, &format!("{PREFIX}{path}")), headers, body).await;
+        assert!(if answer["code"] == 0 { answer.get("data").is_some() } else { answer["message"].is_string() }, "{path}: {answer}");
+        (status, answer)
+    }
+
+    /// The answer of v1.
+    async fn v1(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.send((method, &format!("{}{path}", v1::PREFIX)), &[], body.to_string().into_bytes()).await;
+        assert_eq!(status, 200, "{path} {body}: {answer}");
+        answer
+    }
+
+    async fn send(&self, (method, path): (Method, &str), headers: &[(&'static str, &str)], body: Vec<u8>) -> (u16, Value) {
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| {
                 (http::HeaderName::from_bytes(name.as_bytes()).expect("a name"), HeaderValue::from_str(value).expect("a value"))
             })
             .collect();
-        let expected = self.rest.expect(&Method::POST, &format!("{PREFIX}{path}"), &headers).expect("there is such an endpoint");
+        let uri: Uri = path.parse().expect("a path");
+        let expected = self.rest.expect(&method, &uri, &headers).expect("there is such an endpoint");
         let response = match expected {
             Ok(expected) => expected.answer(Bytes::from(body)).await,
             Err(response) => response,
@@ -50,7 +64,6 @@ impl Http {
         let status = response.status().as_u16();
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("{path} {error}: {response:?}"));
         assert!(body["code"].is_i64(), "{path}: {body}");
-        assert!(if body["code"] == 0 { body.get("data").is_some() } else { body["message"].is_string() }, "{path}: {body}");
         (status, body)
     }
 
@@ -381,16 +394,51 @@ async fn endpoints_have_names_and_methods() {
     let names: Vec<&str> = Rest::<Proxy>::ENDPOINTS.iter().map(|(name, _)| *name).collect();
     assert!(names.is_sorted() && names.len() > 50, "{names:?}");
     for name in names {
-        assert!(http.rest.expect(&Method::GET, &format!("{PREFIX}{name}"), &headers).is_none(), "{name}");
+        let uri: Uri = format!("{PREFIX}{name}").parse().expect("a path");
+        assert!(http.rest.expect(&Method::GET, &uri, &headers).is_none(), "{name}");
         let (status, answer) = http.post(name, &[], b" ".to_vec()).await;
         let text = "can only accept json format request, the request body should be nil, however {} is valid";
         assert_eq!((status, &answer["code"], &answer["message"]), (200, &json!(1801), &json!(text)), "{name}");
     }
-    for path in ["/v2/vectordb/users/list", "/v2/vectordb/", "/v2/vectordb", "/", "/v2/vectordb/collections/list/"] {
-        assert!(http.rest.expect(&Method::POST, path, &headers).is_none(), "{path}");
+    for path in
+        ["/v2/vectordb/users/list", "/v2/vectordb/", "/v2/vectordb", "/", "/v2/vectordb/collections/list/", "/v1/vector/collections"]
+    {
+        assert!(http.rest.expect(&Method::POST, &Uri::from_static(path), &headers).is_none(), "{path}");
     }
     let (_, answer) = http.post("collections/list", &[("request-timeout", "soon")], b"{}".to_vec()).await;
     assert_eq!(answer["code"], 1100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_older_rest() {
+    let http = Http::start().await;
+    let done = json!({"code": 200, "data": {}});
+    let post = |path: &'static str, body: Value| http.v1(Method::POST, path, body);
+    let get = |path: &'static str| http.v1(Method::GET, path, json!(null));
+    assert_eq!(post("collections/create", json!({"collectionName": "c", "dimension": 2})).await, done);
+    assert_eq!(get("collections?dbName=default").await, json!({"code": 200, "data": ["c"]}));
+    let described = get("collections/describe?collectionName=c").await;
+    let data = &described["data"];
+    let fields = json!([
+        {"name": "id", "type": "Int64", "primaryKey": true, "autoId": true, "description": ""},
+        {"name": "vector", "type": "FloatVector(2)", "primaryKey": false, "autoId": false, "description": ""},
+    ]);
+    assert_eq!((&data["fields"], &data["load"]), (&fields, &json!("LoadStateLoaded")));
+    assert_eq!(data["indexes"], json!([{"indexName": "vector_idx", "fieldName": "vector", "metricType": "L2"}]));
+    let inserted = post("insert", json!({"collectionName": "c", "data": [{"vector": [1, 0], "a": 1}, {"vector": [0, 1]}]})).await;
+    let ids = &inserted["data"]["insertIds"];
+    assert_eq!((&inserted["code"], &inserted["data"]["insertCount"], ids.as_array().map(Vec::len)), (&json!(200), &json!(2), Some(2)));
+    let found = post("search", json!({"collectionName": "c", "vector": [1, 0], "limit": 1, "outputFields": ["a"], "params": {}})).await;
+    assert_eq!((&found["data"][0]["id"], &found["data"][0]["a"], found.get("topks")), (&ids[0], &json!(1), None));
+    let read = post("get", json!({"collectionName": "c", "id": ids[1], "outputFields": ["vector"]})).await;
+    assert_eq!(read, json!({"code": 200, "data": [{"id": ids[1], "vector": [0.0, 1.0]}]}));
+    assert_eq!(post("query", json!({"collectionName": "c", "filter": "a == 1"})).await["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(post("query", json!({"collectionName": "c"})).await["code"], 1802);
+    assert_eq!(post("delete", json!({"collectionName": "c", "id": [ids[0]]})).await, done);
+    assert_eq!(http.client.keys().len(), 1);
+    assert_eq!(post("collections/drop", json!({"collectionName": "c"})).await, done);
+    assert_eq!(post("collections/drop", json!({"collectionName": "c"})).await["code"], 100);
+    assert_eq!(post("search", json!({"collectionName": "c"})).await["code"], 1802);
 }
 
 /// A body that is no request: cut, with bytes changed, with values of other types.

@@ -24,6 +24,7 @@ use types::Result;
 use types::collection::Collection;
 use types::id::{ChannelName, CollectionId, PartitionId, ShardId, WriterId};
 use types::record::Control;
+use types::schema::Field;
 use types::time::Timestamp;
 
 use super::network::{Network, Remote};
@@ -243,6 +244,10 @@ impl RootCoord for Remote {
 
     async fn drop_partition(&self, call: &Call, collection: CollectionId, name: &str) -> Result<()> {
         remote!(self, call, root.drop_partition, (name: name.to_owned()), |role, call| role.drop_partition(&call, collection, &name).await)
+    }
+
+    async fn add_field(&self, call: &Call, collection: CollectionId, field: Field) -> Result<()> {
+        remote!(self, call, root.add_field, (field), |role, call| role.add_field(&call, collection, field).await)
     }
 
     async fn databases(&self, call: &Call) -> Result<Vec<String>> {

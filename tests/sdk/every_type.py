@@ -1,9 +1,9 @@
 """Every data type through a real SDK: what is written is read back, value for value.
 
-    ELANUS_BIN=… python types.py
+    ELANUS_BIN=… python every_type.py
 
 A collection with a field of each type that the SDK knows, each also nullable or with a default where the SDK can say so. The same rows are read while they
-grow, after a flush, after a kill, and beside rows that were written after it; by key, in searches of the float vectors, and row by row.
+grow, after a flush, after a kill, and beside rows that were written after it, with two fields that were added in between; by query and by search.
 """
 # fixture: standalone cluster
 
@@ -36,7 +36,7 @@ def text(row: int) -> str:
 
 
 def document(row: int):
-    return [{"a": row, "b": [1, 2.5, None, True], "c": {"d": "e"}}, [], "text", row, {}][row % 5]
+    return [{"a": row, "b": [1, 2.5, None, True], "c": {"d": "e"}}, [], ["text"], row, {}][row % 5]
 
 
 def floats(row: int) -> list[float]:
@@ -88,7 +88,9 @@ VECTORS = [
     ("int8_vector", "INT8_VECTOR", {"dim": DIMENSION}, signed),
     ("sparse_vector", "SPARSE_FLOAT_VECTOR", {}, sparse),
 ]
-DEFAULTS = {"bool": True, "int8": -7, "int16": -7, "int32": -7, "int64": -7, "float": 0.5, "double": 0.5, "varchar": "default"}
+# The SDK sends a default as the type that its value has.
+DEFAULTS = {"bool": True, "int8": numpy.int8(-7), "int16": numpy.int16(-7), "int32": numpy.int32(-7), "int64": -7, "float": numpy.float32(0.5),
+            "double": 0.5, "varchar": "default"}
 
 
 def fields():
@@ -227,6 +229,14 @@ class New(Table):
                 if some:
                     assert self.client.insert(self.name, some)["insert_count"] == len(some)
 
+    def add_fields(self) -> None:
+        """Two fields more: rows that are there have null or the default, later ones what they are given."""
+        for name, default in (("added_or_null", None), ("added_or_default", 5)):
+            parameters = {"nullable": True} | ({} if default is None else {"default_value": default})
+            self.client.add_collection_field(self.name, field_name=name, data_type=DataType.INT64, **parameters)
+            values = [default] * len(self.keys) + [row if row % 2 else default for row in range(len(self.keys), ROWS)]
+            self.columns.append((name, "INT64", parameters, values, None))
+
     def flush(self) -> None:
         self.client.flush(self.name)
 
@@ -260,6 +270,9 @@ def main() -> None:
     everywhere("read", "growing, after a kill")
     everywhere("flush")
     everywhere("read", "flushed")
+    if not OLD:
+        everywhere("add_fields")
+        everywhere("read", "with fields more")
     everywhere("insert", range(ROWS - 10, ROWS))
     for table in tables:
         table.keys = list(range(ROWS))
@@ -267,7 +280,7 @@ def main() -> None:
     again()
     everywhere("read", "flushed and growing, after a kill")
     server.close()
-    print(f"types: {sum(len(table.columns) for table in tables)} fields, {ROWS} rows")
+    print(f"every type: {sum(len(table.columns) for table in tables)} fields, {ROWS} rows")
 
 
 main()
