@@ -34,8 +34,8 @@ const OWN_PART: u64 = 4;
 const DEAD_PART: u64 = 5;
 /// So is one that this many delete files are opened for.
 const DELETE_FILES_MAX: usize = 100;
-/// A shard into which nothing was flushed for so long has come to rest.
-const REST: Duration = Duration::from_secs(60);
+/// A shard into which nothing was flushed for so long has come to rest: who loads in bursts isn't rewritten between them.
+const REST: Duration = Duration::from_secs(300);
 /// The longest compaction: a full segment and a graph over it, on one slow core.
 const COMPACTION_MAX: Duration = Duration::from_secs(4 * 60 * 60);
 
@@ -327,7 +327,7 @@ mod tests {
         check(&of(&[200, 200, 200, 200, 200, 200, 200], NOW), &policy(), &[&[1, 2, 3, 4, 5]]);
         // At rest, or where a client asks.
         let full = Policy { full: true, ..policy() };
-        check(&of(&[20, 200, 1], NOW - 60_000), &policy(), &[&[3, 1, 2]]);
+        check(&of(&[20, 200, 1], NOW - 300_000), &policy(), &[&[3, 1, 2]]);
         check(&of(&[20, 200, 1], NOW), &full, &[&[3, 1, 2]]);
         check(&of(&[20], NOW), &full, &[]);
         check(&of(&[], NOW), &full, &[]);
