@@ -106,15 +106,33 @@ impl Index {
     }
 
     async fn try_build(&self, build: Build) -> Result<()> {
+        // Others were built before it, for hours perhaps.
+        if self.is_over(&build).await {
+            return Ok(());
+        }
         let member = self.free_node()?;
         let built = self.build(&build, &member).await;
         self.free(&member);
+        if let Err(error) = &built
+            && (error.code() == Code::UNSUPPORTED || self.is_over(&build).await)
+        {
+            tracing::info!(segment = %build.segment, %error, "an index of a segment that was rewritten, or has it, isn't needed");
+            return Ok(());
+        }
         let Build { segment, definition, .. } = build;
         if let Err(error) = &built {
             tracing::warn!(%segment, index = %definition.name, node = %member.node, %error, "an index isn't built yet");
             self.failures.lock().insert(definition.id, error.reason().to_owned());
         }
         built
+    }
+
+    /// Whether the segment is no longer there, or has the index: compactions bring new segments with theirs.
+    async fn is_over(&self, build: &Build) -> bool {
+        let current = manifests::current(&self.context, build.manifest.shard).await;
+        let lacks =
+            |manifest: &Manifest| manifest.segment(build.segment).is_some_and(|segment| segment.index(build.definition.id).is_none());
+        current.is_ok_and(|manifest| !lacks(&manifest))
     }
 
     /// The index node with the least to do.

@@ -1,5 +1,6 @@
 //! The coordinators over metadata and objects in memory, with nodes that do as they are told: what they do when something fails or is damaged.
 
+mod compaction;
 mod damage;
 mod fixture;
 mod leases;

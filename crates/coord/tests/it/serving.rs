@@ -296,7 +296,7 @@ async fn shards_move_to_a_node_that_joins_and_always_have_a_leader() {
     assert_eq!((calls(), counts()), (moved, vec![4, 4, 4]), "and then nothing moves");
 }
 
-fn definition(name: &str) -> IndexDefinition {
+pub fn definition(name: &str) -> IndexDefinition {
     IndexDefinition {
         id: IndexId(0),
         name: name.to_owned(),
