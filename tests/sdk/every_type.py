@@ -5,6 +5,7 @@
 A collection with a field of each type that the SDK knows, each also nullable or with a default where the SDK can say so. The same rows are read while they
 grow, after a flush, after a kill, and beside rows that were written after it, with two fields that were added in between; by query and by search.
 """
+# sdk: pymilvus-3.0.2
 # fixture: standalone cluster
 
 import json

@@ -5,6 +5,7 @@
 A collection for each pair of index and metric, searched while its rows grow, when they are flushed and indexed, and beside rows that came
 later: scores are right, results are never short, and enough of the nearest are found. Then the texts for what can't be built.
 """
+# sdk: pymilvus-3.0.2
 # fixture: standalone
 
 import time
