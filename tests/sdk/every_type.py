@@ -2,13 +2,12 @@
 
     ELANUS_BIN=… python every_type.py
 
-A collection with a field of each type that the SDK knows, each also nullable or with a default where the SDK can say so. The same rows are read while they
+A collection with a field of each type, each also nullable or with a default where Milvus has that. The same rows are read while they
 grow, after a flush, after a kill, and beside rows that were written after it, with two fields that were added in between; by query and by search.
 """
 # sdk: pymilvus-3.0.2
 # fixture: standalone cluster
 
-import json
 import struct
 import warnings
 
@@ -24,8 +23,6 @@ warnings.filterwarnings("ignore", message=".*ORM-style.*")
 NAME = "every_type"
 ROWS, DIMENSION = 40, 16
 RANDOM = numpy.random.default_rng(19530)
-# What the SDK of 2.2 doesn't know: nulls, defaults, arrays, most vectors.
-OLD = not hasattr(DataType, "ARRAY")
 
 
 def limits(low: int, high: int):
@@ -96,11 +93,8 @@ DEFAULTS = {"bool": True, "int8": numpy.int8(-7), "int16": numpy.int16(-7), "int
 
 def fields():
     """Of one collection: the fields beside the key, with the values of all rows, and what is sent of them."""
-    every = SCALARS + VECTORS[:1] if OLD else SCALARS + ARRAYS + VECTORS
-    for name, data_type, parameters, value in every:
+    for name, data_type, parameters, value in SCALARS + ARRAYS + VECTORS:
         yield name, data_type, parameters, [value(row) for row in range(ROWS)], None
-    if OLD:
-        return
     for name, data_type, parameters, value in SCALARS + ARRAYS:
         values = [None if row % 3 == 0 else value(row) for row in range(ROWS)]
         yield f"{name}_or_null", data_type, parameters | {"nullable": True}, values, None
@@ -132,8 +126,6 @@ def plain(data_type: str, value):
         return {int(index): float(number) for index, number in dict(value).items()}
     if data_type == "ARRAY":
         return list(value)
-    if data_type == "JSON" and isinstance(value, (bytes, str)) and OLD:
-        return json.loads(value)
     return value
 
 
@@ -158,37 +150,6 @@ class Table:
 
     def names(self) -> list[str]:
         return ["id"] + [name for name, *_ in self.columns]
-
-
-class Old(Table):
-    """The classes of 2.2."""
-
-    def connect(self, server) -> None:
-        pymilvus.connections.disconnect("default")
-        pymilvus.connections.connect("default", host="127.0.0.1", port=str(server.port))
-
-    def collection(self):
-        return pymilvus.Collection(self.name)
-
-    def create(self) -> None:
-        key = pymilvus.FieldSchema("id", DataType.INT64, is_primary=True)
-        made = [pymilvus.FieldSchema(name, DataType[data_type], **parameters) for name, data_type, parameters, *_ in self.columns]
-        pymilvus.Collection(self.name, pymilvus.CollectionSchema([key, *made]), consistency_level="Strong")
-        self.collection().create_index("float_vector", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
-        self.collection().load()
-
-    def insert(self, keys) -> None:
-        self.collection().insert([list(keys)] + [[values[key] for key in keys] for *_, values, _ in self.columns])
-
-    def flush(self) -> None:
-        self.collection().flush()
-
-    def read(self, what: str) -> None:
-        self.check(self.collection().query("id >= 0", output_fields=self.names()), what)
-
-
-class New(Table):
-    """MilvusClient."""
 
     def connect(self, server) -> None:
         self.client = pymilvus.MilvusClient(server.uri)
@@ -250,7 +211,7 @@ class New(Table):
 
 def main() -> None:
     server = fixture()
-    tables = [Old(NAME, fields())] if OLD else [New(NAME, fields()), New(f"{NAME}_or_null", nullable_vectors())]
+    tables = [Table(NAME, fields()), Table(f"{NAME}_or_null", nullable_vectors())]
 
     def everywhere(step, *arguments):
         for table in tables:
@@ -271,9 +232,8 @@ def main() -> None:
     everywhere("read", "growing, after a kill")
     everywhere("flush")
     everywhere("read", "flushed")
-    if not OLD:
-        everywhere("add_fields")
-        everywhere("read", "with fields more")
+    everywhere("add_fields")
+    everywhere("read", "with fields more")
     everywhere("insert", range(ROWS - 10, ROWS))
     for table in tables:
         table.keys = list(range(ROWS))

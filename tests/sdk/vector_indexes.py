@@ -19,8 +19,6 @@ from _server import fixture
 ROWS, LATER, QUERIES, LIMIT, DIMENSION = 5000, 200, 10, 10, 64
 WAIT_SECONDS_MAX = 120
 RANDOM = numpy.random.default_rng(19530)
-# What the SDK of 2.2 doesn't know: most vectors.
-OLD = not hasattr(DataType, "SPARSE_FLOAT_VECTOR")
 
 CENTRES = RANDOM.normal(size=(30, DIMENSION))
 FLOATS = numpy.float32(CENTRES[RANDOM.integers(0, 30, ROWS + LATER)] + RANDOM.normal(size=(ROWS + LATER, DIMENSION)) * 0.6)
@@ -55,7 +53,7 @@ class Vectors:
 
     def halves(self, values):
         halves = numpy.float16(values)
-        return [row.tobytes() if pymilvus.__version__ < "2.4" else row for row in halves], numpy.float32(halves)
+        return list(halves), numpy.float32(halves)
 
     def bfloats(self, values):
         upper = bfloats(values)
@@ -103,13 +101,12 @@ CASES = [("FLOAT_VECTOR", index, metric, *params) for metric in NUMBERS
          for index, params in (("FLAT", NONE), ("IVF_FLAT", LISTS), ("IVF_SQ8", LISTS), ("HNSW", GRAPH), ("AUTOINDEX", NONE))]
 CASES += [("BINARY_VECTOR", "BIN_FLAT", metric, *NONE) for metric in ("HAMMING", "JACCARD", "SUBSTRUCTURE", "SUPERSTRUCTURE")]
 CASES += [("BINARY_VECTOR", "BIN_IVF_FLAT", metric, *LISTS) for metric in ("HAMMING", "JACCARD")]
-if not OLD:
-    CASES += [(data_type, index, metric, *params) for data_type in ("FLOAT16_VECTOR", "BFLOAT16_VECTOR")
-              for index, metric, params in (("FLAT", "L2", NONE), ("IVF_FLAT", "IP", LISTS), ("IVF_SQ8", "COSINE", LISTS), ("HNSW", "COSINE", GRAPH), ("AUTOINDEX", "L2", NONE))]
-    CASES += [("INT8_VECTOR", index, metric, *params) for index, metric, params in (("HNSW", "L2", GRAPH), ("HNSW", "COSINE", GRAPH), ("AUTOINDEX", "IP", NONE))]
-    CASES += [("BINARY_VECTOR", "AUTOINDEX", "JACCARD", *NONE)]
-    CASES += [("SPARSE_FLOAT_VECTOR", index, "IP", *params) for index, params in
-              (("SPARSE_INVERTED_INDEX", NONE), ("SPARSE_WAND", ({}, {"drop_ratio_search": 0.2})), ("AUTOINDEX", NONE))]
+CASES += [(data_type, index, metric, *params) for data_type in ("FLOAT16_VECTOR", "BFLOAT16_VECTOR")
+          for index, metric, params in (("FLAT", "L2", NONE), ("IVF_FLAT", "IP", LISTS), ("IVF_SQ8", "COSINE", LISTS), ("HNSW", "COSINE", GRAPH), ("AUTOINDEX", "L2", NONE))]
+CASES += [("INT8_VECTOR", index, metric, *params) for index, metric, params in (("HNSW", "L2", GRAPH), ("HNSW", "COSINE", GRAPH), ("AUTOINDEX", "IP", NONE))]
+CASES += [("BINARY_VECTOR", "AUTOINDEX", "JACCARD", *NONE)]
+CASES += [("SPARSE_FLOAT_VECTOR", index, "IP", *params) for index, params in
+          (("SPARSE_INVERTED_INDEX", NONE), ("SPARSE_WAND", ({}, {"drop_ratio_search": 0.2})), ("AUTOINDEX", NONE))]
 EXACT = ("FLAT", "BIN_FLAT", "SPARSE_INVERTED_INDEX", "AUTOINDEX")
 
 
@@ -132,8 +129,8 @@ class Case:
         for at in range(start, end, 1000):
             keys = range(at, min(at + 1000, end))
             vectors = [self.vectors.sent[key] for key in keys]
-            # By columns the newer SDK takes half floats of its own types alone; the older one knows no rows.
-            self.collection.insert([list(keys), vectors] if OLD else [{"id": key, "vector": vector} for key, vector in zip(keys, vectors)])
+            # By columns the SDK takes half floats of its own types alone.
+            self.collection.insert([{"id": key, "vector": vector} for key, vector in zip(keys, vectors)])
 
     def check(self, rows: int, what: str) -> None:
         params = {"metric_type": self.metric, "params": self.search}

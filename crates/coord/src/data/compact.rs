@@ -48,8 +48,6 @@ pub(super) struct Policy {
     pub horizon: Timestamp,
     /// Wall time.
     pub now: Timestamp,
-    /// A client asks: all that can become fewer or smaller.
-    pub full: bool,
 }
 
 /// Groups of segments to be rewritten, each by itself.
@@ -58,7 +56,7 @@ pub(super) fn plan(manifest: &Manifest, policy: &Policy) -> Vec<Vec<SegmentId>> 
         return Vec::new();
     }
     let worn = worn(manifest, policy);
-    let at_rest = policy.full || manifest.flushed.clock.millis() + REST.as_millis() as u64 <= policy.now.millis();
+    let at_rest = manifest.flushed.clock.millis() + REST.as_millis() as u64 <= policy.now.millis();
     let mut classes: BTreeMap<(Option<PartitionId>, u32), Vec<&Segment>> = BTreeMap::new();
     for segment in manifest.segments.iter().filter(|segment| is_small(segment, policy)) {
         let size = if at_rest { 0 } else { size_class(segment) };
@@ -116,7 +114,7 @@ fn worn(manifest: &Manifest, policy: &Policy) -> Vec<SegmentId> {
             .sum();
         let truncated = segment.timestamps.0 < manifest.truncated.timestamp;
         let dead = deleted + dropped;
-        truncated || dead * DEAD_PART > rows || policy.full && dead > 0 || needed().count() > DELETE_FILES_MAX
+        truncated || dead * DEAD_PART > rows || needed().count() > DELETE_FILES_MAX
     };
     manifest.segments.iter().filter(is_worn).map(|segment| segment.id).collect()
 }
@@ -151,15 +149,15 @@ struct Planned {
 }
 
 impl Data {
-    /// Rewrites what is to be rewritten, of one collection's shards or of all; returns how many rewritings there were.
+    /// Rewrites what is to be rewritten of these shards; returns how many rewritings there were.
     ///
     /// # Errors
     /// The first that failed; others were tried. Call again.
-    pub(super) async fn compact(&self, shards: Vec<ShardId>, full: bool) -> Result<usize> {
+    pub(super) async fn compact(&self, shards: Vec<ShardId>) -> Result<usize> {
         let mut failed = None;
         let mut planned = Vec::new();
         for shard in shards {
-            match self.planned(shard, full).await {
+            match self.planned(shard).await {
                 Ok(tasks) => planned.extend(tasks),
                 Err(error) => drop(failed.get_or_insert(error)),
             }
@@ -177,10 +175,10 @@ impl Data {
         failed.map_or(Ok(()), Err).and(results.into_iter().collect::<Result<()>>()).map(|()| count)
     }
 
-    async fn planned(&self, shard: ShardId, full: bool) -> Result<Vec<Planned>> {
+    async fn planned(&self, shard: ShardId) -> Result<Vec<Planned>> {
         let context = &self.context;
         let manifest = manifests::current(context, shard).await?;
-        let policy = policy(context, &manifest, full);
+        let policy = policy(context, &manifest);
         let definitions = definitions(context, shard)?;
         let mut planned = Vec::new();
         for group in plan(&manifest, &policy) {
@@ -243,14 +241,14 @@ impl Data {
     }
 }
 
-fn policy(context: &Context, manifest: &Manifest, full: bool) -> Policy {
+fn policy(context: &Context, manifest: &Manifest) -> Policy {
     let settings = context.settings();
     let now = Timestamp::from_millis(context.world.clock.wall_ms());
     let young = now.minus_millis(settings.snapshot_horizon.as_millis() as u64);
     // Named snapshots are promises without an end.
     let pinned = manifest.snapshots.values().map(|snapshot| snapshot.timestamp).min();
     let horizon = pinned.map_or(young, |pinned| young.min(pinned));
-    Policy { bytes_max: settings.segment_bytes_max, horizon, now, full }
+    Policy { bytes_max: settings.segment_bytes_max, horizon, now }
 }
 
 fn definitions(context: &Context, shard: ShardId) -> Result<Vec<IndexDefinition>> {
@@ -300,7 +298,7 @@ mod tests {
 
     fn policy() -> Policy {
         let now = Timestamp::from_millis(NOW);
-        Policy { bytes_max: 1024 * MB, horizon: now.minus_millis(600_000), now, full: false }
+        Policy { bytes_max: 1024 * MB, horizon: now.minus_millis(600_000), now }
     }
 
     fn check(manifest: &Manifest, policy: &Policy, expected: &[&[i64]]) {
@@ -325,21 +323,19 @@ mod tests {
         // A full one stays, and no group is larger than one.
         check(&of(&[700, 700, 700, 700], NOW), &policy(), &[]);
         check(&of(&[200, 200, 200, 200, 200, 200, 200], NOW), &policy(), &[&[1, 2, 3, 4, 5]]);
-        // At rest, or where a client asks.
-        let full = Policy { full: true, ..policy() };
+        // At rest.
         check(&of(&[20, 200, 1], NOW - 300_000), &policy(), &[&[3, 1, 2]]);
-        check(&of(&[20, 200, 1], NOW), &full, &[&[3, 1, 2]]);
-        check(&of(&[20], NOW), &full, &[]);
-        check(&of(&[], NOW), &full, &[]);
+        check(&of(&[20], NOW - 300_000), &policy(), &[]);
+        check(&of(&[], NOW - 300_000), &policy(), &[]);
     }
 
     #[test]
     fn partitions_with_segments_of_their_own_are_merged_by_themselves() {
         let mine = |id, partition| segment(id, 300, &[(partition, 100)]);
-        let full = Policy { full: true, ..policy() };
-        check(&manifest(vec![mine(1, 1), mine(2, 2), segment(3, 20, &[(1, 5), (2, 5)])], NOW), &full, &[]);
+        let at_rest = NOW - 300_000;
+        check(&manifest(vec![mine(1, 1), mine(2, 2), segment(3, 20, &[(1, 5), (2, 5)])], at_rest), &policy(), &[]);
         let segments = vec![mine(1, 1), mine(2, 1), mine(3, 2), segment(4, 20, &[(1, 5), (2, 5)]), segment(5, 20, &[(3, 5)])];
-        check(&manifest(segments, NOW), &full, &[&[4, 5], &[1, 2]]);
+        check(&manifest(segments, at_rest), &policy(), &[&[4, 5], &[1, 2]]);
     }
 
     #[test]
@@ -350,7 +346,6 @@ mod tests {
         // What may not be applied yet is no reason: it would be one again.
         check(&with(vec![deletes(90, NOW - 599_000)]), &policy(), &[]);
         check(&with((0..=DELETE_FILES_MAX as u64).map(|at| deletes(0, 1_000 + at)).collect()), &policy(), &[&[1]]);
-        check(&with(vec![deletes(1, 1_000)]), &Policy { full: true, ..policy() }, &[&[1]]);
         let mut dropped = manifest(vec![segment(1, 700, &[(1, 70), (2, 30)])], NOW);
         dropped.dropped_partitions.insert(PartitionId(2));
         check(&dropped, &policy(), &[&[1]]);

@@ -74,7 +74,7 @@ impl Data {
     /// The first that failed; others were tried. Call again.
     pub async fn compact_worn(&self) -> Result<()> {
         match self.context.settings().compacts {
-            true => self.compact(self.all_shards(), false).await.map(drop),
+            true => self.compact(self.all_shards()).await.map(drop),
             false => Ok(()),
         }
     }
